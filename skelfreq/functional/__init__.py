@@ -1,0 +1,43 @@
+"""Pure functions behind the layers: tensors in, tensors out, no parameters."""
+
+from skelfreq.functional.dct import (
+    apply_gain,
+    dct,
+    dct_matrix,
+    idct,
+    resample,
+    split_bands,
+)
+from skelfreq.functional.fourier import irdft, rdft, relative_log_amplitude
+from skelfreq.functional.frames import merge_frames, motion, split_frames
+from skelfreq.functional.losses import (
+    FDMAELoss,
+    Reconstruction,
+    fd_mae_loss,
+    frequency_reconstruction_loss,
+    motion_consistency_loss,
+    motion_reconstruction_loss,
+)
+from skelfreq.functional.masking import tube_mask
+
+__all__ = [
+    "FDMAELoss",
+    "Reconstruction",
+    "apply_gain",
+    "dct",
+    "dct_matrix",
+    "fd_mae_loss",
+    "frequency_reconstruction_loss",
+    "idct",
+    "irdft",
+    "merge_frames",
+    "motion",
+    "motion_consistency_loss",
+    "motion_reconstruction_loss",
+    "rdft",
+    "relative_log_amplitude",
+    "resample",
+    "split_bands",
+    "split_frames",
+    "tube_mask",
+]

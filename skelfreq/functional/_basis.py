@@ -1,0 +1,117 @@
+"""Bases of the short-axis transforms, and their product with one axis of a tensor."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+Kind = Literal["dct", "idct", "dct_unscaled", "idct_unscaled", "rdft", "irdft"]
+
+
+def basis(kind: Kind, n: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Return the matrix of transform ``kind`` for axes of ``n`` points; do not write to it."""
+    # A tracer must see the construction: a cached constant would freeze a dynamic n.
+    if torch.compiler.is_compiling():
+        return _build(kind, n, dtype, device)
+    return _cached(kind, n, dtype, device)
+
+
+@lru_cache(maxsize=128)
+def _cached(kind: Kind, n: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    # A tensor made under inference mode could never take part in a training step.
+    with torch.inference_mode(False), torch.no_grad():
+        return _build(kind, n, dtype, device)
+
+
+def _build(kind: Kind, n: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    if kind == "rdft":
+        matrix = _dft(n, device)
+    elif kind == "irdft":
+        # Every bin but DC and Nyquist stands for itself and its mirror image.
+        matrix = (_dft(n, device) * _bin_weights(n, device).repeat(2).unsqueeze(1)).mT
+    else:
+        matrix = _cosines(n, device)
+        if kind.endswith("unscaled"):
+            size = torch.full((1,), n, device=device)
+            factors = unscaled_factors(n, size).unsqueeze(1)
+            matrix = matrix * factors if kind == "dct_unscaled" else matrix / factors
+        if kind.startswith("idct"):
+            matrix = matrix.mT
+    return matrix.to(dtype).contiguous()
+
+
+def _cosines(n: int, device: torch.device) -> Tensor:
+    """Return the orthonormal DCT-II in fp64, row k = basis function k."""
+    index = torch.arange(n, device=device)
+    # Reduced in integers first: a large angle would cost digits.
+    phase = ((2 * index + 1) * index.unsqueeze(1)) % (4 * n)
+    matrix = torch.cos(phase.double() * (math.pi / (2 * n))) * math.sqrt(2 / n)
+    return torch.where(index.unsqueeze(1) == 0, math.sqrt(1 / n), matrix)
+
+
+def unscaled_factors(n: int, size: Tensor) -> Tensor:
+    """Return [..., n] factors from orthonormal coefficients to scipy's ``norm=None``.
+
+    ``size`` [..., 1] is the number of points that were transformed.
+    """
+    first = (torch.arange(n, device=size.device) == 0).double()
+    return (2 * (1 + first) * size).sqrt()
+
+
+def _dft(n: int, device: torch.device) -> Tensor:
+    """Return the orthonormal real-input DFT in fp64, [2(n//2+1), n]: cosines, then -sines."""
+    bins = torch.arange(n // 2 + 1, device=device)
+    phase = (bins.unsqueeze(1) * torch.arange(n, device=device)) % n
+    angle = phase.double() * (2 * math.pi / n)
+    # sin(pi t) is not exactly 0 in floating point; the Nyquist row must be.
+    edge = (bins == 0) | (2 * bins == n)
+    sines = torch.where(edge.unsqueeze(1), 0.0, -torch.sin(angle))
+    return torch.cat([torch.cos(angle), sines]) / math.sqrt(n)
+
+
+def _bin_weights(n: int, device: torch.device) -> Tensor:
+    bins = torch.arange(n // 2 + 1, device=device)
+    edge = (bins == 0) | (2 * bins == n)
+    return 2 - edge.double()
+
+
+def padded_dct_basis(lengths: Tensor, n: int, dtype: torch.dtype) -> Tensor:
+    """Return [N, n, n]: for each sample the DCT-II of its own length, zero elsewhere."""
+    size = lengths.to(torch.int64).clamp(0, n)[:, None, None]
+    index = torch.arange(n, device=lengths.device)
+    frame, row = index[None, None, :], index[None, :, None]
+    safe = size.clamp(min=1)
+    phase = ((2 * frame + 1) * row) % (4 * safe)
+    matrix = torch.cos(phase.double() * (math.pi / 2) / safe)
+    matrix = matrix * (2 - (row == 0).double()).div(safe).sqrt()
+    present = (frame < size) & (row < size)
+    return torch.where(present, matrix, 0.0).to(dtype)
+
+
+def apply_along(matrix: Tensor, x: Tensor, dim: int) -> Tensor:
+    """Multiply axis ``dim`` (counted from the front) of ``x`` by ``matrix``.
+
+    ``matrix`` is [m, n], or [N, m, n] with one matrix for each sample of ``x``.
+    """
+    if matrix.ndim == 3:
+        # One batched product; broadcasting over the other axes would copy the matrices.
+        moved = x.movedim(dim, 1)
+        product = matrix @ (moved.unsqueeze(-1) if x.ndim == 2 else moved.flatten(2))
+        return product.reshape(x.shape[0], matrix.shape[1], *moved.shape[2:]).movedim(1, dim)
+    if dim == x.ndim - 1:
+        return x @ matrix.mT
+    product = matrix @ x.flatten(dim + 1)
+    return product.reshape(*x.shape[:dim], matrix.shape[0], *x.shape[dim + 1 :])
+
+
+def zero_padding(x: Tensor, lengths: Tensor, dim: int) -> Tensor:
+    """Replace what lies beyond ``lengths`` along ``dim`` by zeros, NaN included."""
+    shape = [1] * x.ndim
+    shape[dim] = x.shape[dim]
+    index = torch.arange(x.shape[dim], device=x.device).view(shape)
+    present = index < lengths.view(-1, *[1] * (x.ndim - 1)).to(x.device)
+    return torch.where(present, x, torch.zeros((), dtype=x.dtype, device=x.device))

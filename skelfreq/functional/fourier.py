@@ -1,0 +1,170 @@
+"""The real-input DFT as pairs of real tensors, and the frequency measure of FD-MAE's Fig. 4."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from skelfreq._checks import autocast_off, check_axis, check_floating, check_int, compute_dtype
+from skelfreq.functional._basis import apply_along, basis
+
+# Where the product with the basis stops beating the FFT (docs/benchmarks.md,
+# `benchmarks/dct_crossover.py`).
+DFT_BASIS_MAX_POINTS = 128
+
+
+def rdft(x: Tensor, dim: int = -1) -> tuple[Tensor, Tensor]:
+    """Orthonormal DFT of a real signal along one axis, as a real pair.
+
+    Parameters
+    ----------
+    x : Tensor
+        Real tensor with n points along ``dim``.
+    dim : int
+        Axis to transform.
+
+    Returns
+    -------
+    re, im : Tensor
+        Real and imaginary part of bins 0 … n//2; ``n // 2 + 1`` entries along ``dim``, dtype
+        of ``x``. Bin k is k periods over the axis. ``im`` is exactly 0 at DC and, for even n,
+        at Nyquist.
+
+    Raises
+    ------
+    TypeError
+        ``x`` is not real floating point.
+    ValueError
+        ``dim`` outside ``x``, or an empty axis.
+
+    Notes
+    -----
+    Cost for R rows: 2Rn² operations up to n = 128 (one product), O(R n log n) beyond (FFT).
+    Source: equal to ``torch.fft.rfft(x, dim=dim, norm="ortho")``.
+
+    Examples
+    --------
+    >>> re, im = rdft(torch.ones(2, 3, 4, 25), dim=2)
+    >>> re[0, 0, :, 0], im.shape
+    (tensor([2., 0., 0.]), torch.Size([2, 3, 3, 25]))
+    """
+    check_floating("x", x)
+    dim = check_axis("x", x, dim)
+    n = x.shape[dim]
+    bins = n // 2 + 1
+    with autocast_off(x):
+        work = x.to(compute_dtype(x))
+        if n <= DFT_BASIS_MAX_POINTS or x.numel() == 0:
+            both = apply_along(basis("rdft", n, work.dtype, x.device), work, dim)
+            re, im = both.narrow(dim, 0, bins), both.narrow(dim, bins, bins)
+        else:
+            spectrum = torch.fft.rfft(work, dim=dim, norm="ortho")
+            re, im = spectrum.real, spectrum.imag
+        return re.to(x.dtype), im.to(x.dtype)
+
+
+def irdft(re: Tensor, im: Tensor, n: int, dim: int = -1) -> Tensor:
+    """Inverse of :func:`rdft`: a real signal of ``n`` points from half a spectrum.
+
+    Parameters
+    ----------
+    re, im : Tensor
+        Real and imaginary part, ``n // 2 + 1`` entries along ``dim``, same shape and dtype.
+        Imaginary parts at DC and, for even n, at Nyquist have no real signal and are ignored.
+    n : int
+        Points of the signal; needed because n and n + 1 can share a number of bins.
+    dim : int
+        Axis that holds the bins.
+
+    Returns
+    -------
+    Tensor
+        ``n`` points along ``dim``; dtype of ``re``.
+
+    Raises
+    ------
+    TypeError
+        A part is not real floating point, or their dtypes differ.
+    ValueError
+        Shapes differ, or ``dim`` does not hold ``n // 2 + 1`` entries.
+
+    Notes
+    -----
+    Cost as :func:`rdft`. Source: equal to ``torch.fft.irfft(..., norm="ortho")`` on the CPU;
+    other back ends of that function use the ignored parts, this one nowhere does.
+
+    Examples
+    --------
+    >>> x = torch.randn(2, 3, 9, 25, dtype=torch.float64)
+    >>> torch.allclose(irdft(*rdft(x, dim=2), n=9, dim=2), x)
+    True
+    """
+    check_floating("re", re)
+    check_floating("im", im)
+    if re.dtype != im.dtype:
+        raise TypeError(f"im must have the dtype of re, {re.dtype}, got {im.dtype}.")
+    if re.shape != im.shape:
+        raise ValueError(f"im must have the shape of re, {tuple(re.shape)}, got {tuple(im.shape)}.")
+    dim = check_axis("re", re, dim)
+    check_int("n", n, 1)
+    if re.shape[dim] != n // 2 + 1:
+        raise ValueError(
+            f"re must have {n // 2 + 1} bins along dim={dim} for n={n} points, got {re.shape[dim]}."
+        )
+    dtype = compute_dtype(re)
+    with autocast_off(re):
+        work_re, work_im = re.to(dtype), im.to(dtype)
+        if n <= DFT_BASIS_MAX_POINTS or re.numel() == 0:
+            both = torch.cat([work_re, work_im], dim)
+            out = apply_along(basis("irdft", n, dtype, re.device), both, dim)
+        else:
+            index = torch.arange(re.shape[dim], device=re.device)
+            inner = ((index > 0) & (2 * index != n)).view(-1, *[1] * (re.ndim - 1 - dim))
+            spectrum = torch.complex(work_re, torch.where(inner, work_im, 0.0))
+            out = torch.fft.irfft(spectrum, n=n, dim=dim, norm="ortho")
+        return out.to(re.dtype)
+
+
+def relative_log_amplitude(tokens: Tensor, dim: int) -> Tensor:
+    r"""Log amplitude of the highest minus that of the lowest frequency along one axis.
+
+    .. math:: \langle \log(|X_{K-1}| + \epsilon) - \log(|X_0| + \epsilon) \rangle
+
+    with :math:`X` the :func:`rdft` along ``dim``, ε = 1e-6, and the mean over all other axes.
+    Lower means that the tokens vary less along the axis.
+
+    Parameters
+    ----------
+    tokens : Tensor
+        Real tensor, for example the token embeddings of one block, [N, T_p, V, D].
+    dim : int
+        Axis of time, ``dim=1`` for [N, T_p, V, D].
+
+    Returns
+    -------
+    Tensor
+        A scalar, natural logarithm (multiply by 8.686 for decibels). 0 for a single point.
+
+    Raises
+    ------
+    TypeError
+        ``tokens`` is not real floating point.
+    ValueError
+        ``dim`` outside ``tokens``, or an empty axis.
+
+    Notes
+    -----
+    Cost: one :func:`rdft`. Source: FD-MAE, Fig. 4, after Park et al. (ICLR 2023); the letter
+    gives neither ε nor the order of mean and logarithm, both are from Park et al.
+
+    Examples
+    --------
+    >>> tokens = torch.tensor([[1.0], [-1.0], [1.0], [-1.0]]) + 1
+    >>> relative_log_amplitude(tokens, dim=0)
+    tensor(0.)
+    """
+    re, im = rdft(tokens, dim)
+    last = re.shape[dim] - 1
+    amplitude = (re.square() + im.square()).sqrt()
+    log = (amplitude + 1e-6).log()
+    return (log.select(dim, last) - log.select(dim, 0)).mean()

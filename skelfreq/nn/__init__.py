@@ -1,0 +1,7 @@
+"""Layers: parameters, shape checks and documentation in front of the functional core."""
+
+from skelfreq.nn.ema import EMADualPath, cosine_momentum
+from skelfreq.nn.masking import TubeMask, TubeMasking
+from skelfreq.nn.ssfrm import SSFRM
+
+__all__ = ["SSFRM", "EMADualPath", "TubeMask", "TubeMasking", "cosine_momentum"]
