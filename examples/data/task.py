@@ -1,0 +1,76 @@
+"""A recognition task: normalised clips of one length, divided into training and test."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from examples.data import load
+from examples.data.clips import normalise, resample_clips
+
+
+@dataclass(frozen=True, eq=False)
+class Labelled:
+    """Clips ``[n, 3, T, V]`` with class numbers ``[n]``."""
+
+    clips: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        """Return the number of clips."""
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class Task:
+    """Training and test clips, and what a reader needs to know about them."""
+
+    train: Labelled
+    test: Labelled
+    layout: str
+    class_names: tuple[str, ...]
+    description: str
+
+
+def load_task(data: str | Path, frames: int, validate: Sequence[int] | None = None) -> Task:
+    """Load data and bring it to the networks' form.
+
+    Every clip is resampled to ``frames``, centred on the mean position of the body's centre and
+    divided by its mean bone length.
+
+    Parameters
+    ----------
+    data : str or Path
+        What :func:`examples.data.load` takes.
+    frames : int
+        Frames of every clip.
+    validate : sequence of int, optional
+        Training subjects to test on, for choosing settings; the test subjects are then left out.
+
+    Raises
+    ------
+    ValueError
+        If a part has no clips, or as the reader raises.
+    """
+    clips = load(data)
+    train, test = clips.train, ~clips.train
+    if validate is not None:
+        test = train & np.isin(clips.groups, list(validate))
+        train = train & ~test
+    parts = []
+    for name, mask in (("training", train), ("test", test)):
+        if not mask.any():
+            raise ValueError(f"{clips.source}: no {name} clips are left, validate={validate}.")
+        subset = clips.subset(mask)
+        x = normalise(resample_clips(subset, frames), clips.layout, scale="bones")
+        parts.append(Labelled(x, torch.from_numpy(subset.labels)))
+    description = (
+        f"{clips.source}: {train.sum()} training and {test.sum()} test clips, "
+        f"{len(clips.class_names)} classes, {len(clips.dropped)} clips dropped"
+    )
+    return Task(*parts, clips.layout, clips.class_names, description)

@@ -1,0 +1,1 @@
+"""FD-MAE: frequency-decoupled masked auto-encoder, from the layers of skelfreq."""

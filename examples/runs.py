@@ -1,0 +1,61 @@
+"""Run folders: configuration, metrics and checkpoints that survive an interruption."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import torch
+
+
+def new_folder(root: Path, name: str) -> Path:
+    """Make a folder of its own for this run, also when two start in the same second."""
+    stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
+    for number in range(1000):
+        folder = root / (f"{name}-{stamp}" + (f"-{number}" if number else ""))
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        return folder
+    raise FileExistsError(f"{root} holds 1000 runs named {name}-{stamp}; choose another --out.")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON so that readers see the old or the new file, never half of one."""
+    text = json.dumps(value, indent=2) + "\n"
+    _replace(path, lambda file: file.write(text.encode()))
+
+
+def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
+    """Write tensors and plain numbers; loads with ``weights_only=True``."""
+    _replace(path, lambda file: torch.save(state, file))
+
+
+def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
+    """Read what :func:`save_checkpoint` wrote; no code in the file is run."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} does not exist; a run writes it after its first epochs.")
+    try:
+        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+    except Exception as error:
+        raise ValueError(f"{path} is not a readable checkpoint: {error}") from error
+    return state
+
+
+def _replace(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
