@@ -1,0 +1,95 @@
+"""Fixtures and the Hypothesis strategies that the tests share."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+settings.register_profile(
+    "local", deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile("ci", settings.get_profile("local"), derandomize=True)
+settings.load_profile("ci" if os.environ.get("CI") else "local")
+
+# 1, 2, odd, prime, the frame counts of the field, and both sides of the FFT crossovers.
+LENGTHS = (1, 2, 3, 4, 5, 7, 16, 25, 30, 31, 64, 97, 100, 120, 128, 129, 256, 257, 300)
+
+
+@pytest.fixture
+def fresh_dynamo() -> Iterator[None]:
+    """Forget compiled code before and after a test that compiles."""
+    torch._dynamo.reset()
+    yield
+    torch._dynamo.reset()
+
+
+@pytest.fixture(params=["product", "fft"])
+def route(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Send the transforms of every length along one of their two routes."""
+    limit = 0 if request.param == "fft" else 10**9
+    # The package exports a function of this name, which hides the module.
+    monkeypatch.setattr(
+        importlib.import_module("skelfreq.functional.dct"), "BASIS_MAX_POINTS", limit
+    )
+    monkeypatch.setattr(
+        importlib.import_module("skelfreq.functional.fourier"), "DFT_BASIS_MAX_POINTS", limit
+    )
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def golden_path() -> Path:
+    """Where the stored results of other projects lie."""
+    return Path(__file__).parent / "golden"
+
+
+def load_golden(path: Path) -> dict[str, np.ndarray]:
+    """Read a golden file into memory."""
+    with np.load(path) as file:
+        return {name: file[name] for name in file.files}
+
+
+def normal(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:
+    """Draw a normal tensor from its own generator, the same numbers for every dtype."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(shape, generator=generator, dtype=torch.float64).to(dtype)
+
+
+class Signal(NamedTuple):
+    """A tensor and the axis to work along, as the user would name it."""
+
+    x: Tensor
+    dim: int
+
+
+@st.composite
+def signals(draw: st.DrawFn, even: bool = False, min_rank: int = 1) -> Signal:
+    """Draw fp64 signals of rank 1 to 4 in any memory layout, along any axis."""
+    rank = draw(st.integers(min_rank, 4))
+    dim = draw(st.integers(0, rank - 1))
+    shape = [draw(st.integers(1, 3)) for _ in range(rank)]
+    shape[dim] = draw(st.sampled_from([n for n in LENGTHS if not (even and n % 2)]))
+    layout = draw(st.sampled_from(["contiguous", "permuted", "strided", "expanded"]))
+    seed = draw(st.integers(0, 2**16))
+    if layout == "permuted":
+        x = normal(*shape[::-1], seed=seed).permute(*range(rank)[::-1])
+    elif layout == "strided":
+        x = normal(*(2 * size for size in shape), seed=seed)
+        x = x[tuple(slice(None, None, 2) for _ in shape)]
+    elif layout == "expanded":
+        # One row shared by every other position: no element may be written.
+        x = normal(*(n if axis == dim else 1 for axis, n in enumerate(shape)), seed=seed)
+        x = x.expand(shape)
+    else:
+        x = normal(*shape, seed=seed)
+    return Signal(x, dim - rank if draw(st.booleans()) else dim)

@@ -1,0 +1,600 @@
+"""What every layer must survive, one table row per layer and configuration."""
+
+from __future__ import annotations
+
+import ast
+import copy
+import io
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from conftest import normal
+from tolerances import AUTOCAST, GOLDEN, RUNTIME, assert_close, relative_error
+from torch import Tensor, nn
+from torch._dynamo.testing import CompileCounterWithBackend
+from torch.export import Dim
+from torch.utils._pytree import tree_leaves
+
+import skelfreq
+from skelfreq import SSFRM, EMADualPath, TubeMask, TubeMasking, cosine_momentum
+from skelfreq import functional as F
+
+WIDTH, STEPS, JOINTS = 6, 6, 5
+
+
+class MaskAndRestore(nn.Module):
+    """Select the visible tokens and put them back, with a mask that is given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mask_token = nn.Parameter(torch.full((WIDTH,), 0.5))
+
+    def forward(self, tokens: Tensor, mask: Tensor, keep: Tensor, restore: Tensor) -> Tensor:
+        drawn = TubeMask(mask, keep, restore)
+        return drawn.scatter(drawn.gather(tokens) * 2, self.mask_token)
+
+
+def features(n: int, dtype: torch.dtype = torch.float32) -> tuple[Tensor, ...]:
+    return (normal(n, WIDTH, STEPS, JOINTS, seed=n, dtype=dtype),)
+
+
+def tokens(n: int, dtype: torch.dtype = torch.float32) -> tuple[Tensor, ...]:
+    return (normal(n, STEPS, JOINTS, WIDTH, seed=n, dtype=dtype),)
+
+
+def tokens_and_mask(n: int, dtype: torch.dtype = torch.float32) -> tuple[Tensor, ...]:
+    drawn = TubeMasking(JOINTS, 0.6, 2)(*tokens(n), generator=torch.Generator().manual_seed(n))
+    return (*tokens(n, dtype), *drawn)
+
+
+def two_features(n: int, dtype: torch.dtype = torch.float32) -> tuple[Tensor, ...]:
+    return (*features(n, dtype), normal(n, WIDTH, STEPS, JOINTS, seed=n + 50, dtype=dtype))
+
+
+@dataclass(frozen=True)
+class Case:
+    """A layer, its inputs for a batch of n samples, and whether it draws random numbers."""
+
+    build: Callable[[], nn.Module]
+    inputs: Callable[..., tuple[Tensor, ...]]
+    random: bool = False
+    frames_axis: int = 2
+
+
+CASES = {
+    "ssfrm": Case(partial(SSFRM, WIDTH), features),
+    "ssfrm_own_rate": Case(partial(SSFRM, WIDTH, 2, 4, low_rate="own", groups=2), features),
+    "ssfrm_out_frames": Case(partial(SSFRM, WIDTH, out_frames=20), features),
+    "tube_masking": Case(partial(TubeMasking, JOINTS, 0.6, 2), tokens, random=True, frames_axis=1),
+    "mask_and_restore": Case(MaskAndRestore, tokens_and_mask, frames_axis=1),
+    "ema": Case(lambda: EMADualPath(SSFRM(WIDTH)), two_features),
+}
+every = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+with_parameters = pytest.mark.parametrize(
+    "case", [c for name, c in CASES.items() if name != "tube_masking"],
+    ids=[name for name in CASES if name != "tube_masking"],
+)  # fmt: skip
+
+
+def build(case: Case) -> nn.Module:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return case.build().eval()
+
+
+def run(case: Case, model: nn.Module, inputs: tuple[Tensor, ...]) -> list[Tensor]:
+    """Call the layer, with the same draw every time, and return its output tensors."""
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        return tree_leaves(model(*inputs))
+
+
+def same(first: list[Tensor], second: list[Tensor], tolerance: float = 0.0) -> None:
+    assert len(first) == len(second) > 0
+    for a, b in zip(first, second, strict=True):
+        assert a.dtype == b.dtype and a.shape == b.shape
+        if tolerance and a.is_floating_point():
+            assert_close(a, b, tolerance)
+        else:
+            assert torch.equal(a, b)
+
+
+# --- Copies and state ---------------------------------------------------------------------------
+
+
+@every
+def test_deepcopy_and_pickle(case: Case) -> None:
+    model, inputs = build(case), case.inputs(3)
+    expected = run(case, model, inputs)
+    same(run(case, copy.deepcopy(model), inputs), expected)
+    same(run(case, pickle.loads(pickle.dumps(model)), inputs), expected)
+
+
+def test_a_scheduled_dual_path_can_be_copied_and_pickled() -> None:
+    dual = EMADualPath(SSFRM(WIDTH), schedule=cosine_momentum(0.9, 10))
+    for other in (copy.deepcopy(dual), pickle.loads(pickle.dumps(dual))):
+        assert other.schedule(3) == dual.schedule(3)
+        other.update()
+        assert other.num_updates == 1 and dual.num_updates == 0
+
+
+@every
+def test_state_dict_round_trip(case: Case) -> None:
+    model, inputs = build(case), case.inputs(3)
+    file = io.BytesIO()
+    torch.save(model.state_dict(), file)
+    file.seek(0)
+    with torch.random.fork_rng():
+        torch.manual_seed(99)
+        other = case.build().eval()
+    other.load_state_dict(torch.load(file, weights_only=True), strict=True)
+    same(run(case, other, inputs), run(case, model, inputs))
+
+
+@every
+def test_state_holds_real_parameters_only(case: Case) -> None:
+    model = build(case)
+    run(case, model, case.inputs(3))
+    tensors = {name for name, _ in model.named_parameters()}
+    state = {name for name in model.state_dict() if not name.endswith("_extra_state")}
+    assert state == tensors and not list(model.buffers())
+    assert not any(p.is_complex() for p in model.parameters())
+
+
+# --- Dtypes -------------------------------------------------------------------------------------
+
+
+@every
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float16])
+def test_dtype_follows(case: Case, dtype: torch.dtype) -> None:
+    reference = build(case).double()
+    model = copy.deepcopy(reference).to(dtype)
+    results = run(case, model, case.inputs(3, dtype))
+    expected = run(case, reference, case.inputs(3, torch.float64))
+    # A dozen layers, each rounding its output to ``dtype``.
+    tolerance = 12 * torch.finfo(dtype).eps
+    for got, value in zip(results, expected, strict=True):
+        assert got.dtype == (dtype if got.is_floating_point() else value.dtype)
+        assert_close(got, value, tolerance)
+
+
+@every
+def test_single_precision_error(case: Case) -> None:
+    model = build(case)
+    expected = run(case, copy.deepcopy(model).double(), case.inputs(3, torch.float64))
+    for got, value in zip(run(case, model, case.inputs(3)), expected, strict=True):
+        assert_close(got, value, RUNTIME)
+
+
+@every
+def test_cpu_autocast(case: Case) -> None:
+    model, inputs = build(case), case.inputs(3)
+    expected = run(case, model, inputs)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        results = run(case, model, inputs)
+    for got, value in zip(results, expected, strict=True):
+        assert got.dtype in (value.dtype, torch.bfloat16)
+        assert relative_error(got, value) < AUTOCAST
+    leaves = [p for p in model.parameters() if p.requires_grad]
+    if leaves:
+        sum(r.float().sum() for r in results if r.requires_grad).backward()
+        assert all(p.grad is not None and p.grad.isfinite().all() for p in leaves)
+
+
+# --- Purity -------------------------------------------------------------------------------------
+
+
+def attributes(model: nn.Module) -> dict[str, dict[str, Any]]:
+    return {name: dict(vars(module)) for name, module in model.named_modules()}
+
+
+@every
+def test_forward_leaves_no_trace(case: Case, capfd: pytest.CaptureFixture[str]) -> None:
+    model, inputs = build(case).train(), case.inputs(3)
+    kept, before, rng = [x.clone() for x in inputs], attributes(model), torch.get_rng_state()
+    if case.random:
+        model(*inputs, generator=torch.Generator().manual_seed(0))
+    else:
+        model(*inputs)
+    assert torch.equal(torch.get_rng_state(), rng)
+    same(list(inputs), kept)
+    for name, values in attributes(model).items():
+        assert values.keys() == before[name].keys()
+        assert all(values[key] is before[name][key] for key in values)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_building_draws_only_the_weights() -> None:
+    rng = torch.get_rng_state()
+    TubeMasking()
+    online = nn.Identity()
+    EMADualPath(online)
+    assert torch.equal(torch.get_rng_state(), rng)
+
+
+@every
+def test_non_contiguous_and_expanded_inputs(case: Case) -> None:
+    model, inputs = build(case), case.inputs(3)
+    expected = run(case, model, inputs)
+    strided = tuple(
+        torch.stack([x.transpose(0, 1)] * 2, -1)[..., 0].transpose(0, 1) for x in inputs
+    )
+    assert not any(x.is_contiguous() for x in strided)
+    same(run(case, model, strided), expected, RUNTIME)
+    one = case.inputs(1)
+    expanded = tuple(x.expand(3, *x.shape[1:]) for x in one)
+    repeated = tuple(x.repeat(3, *[1] * (x.ndim - 1)) for x in one)
+    same(run(case, model, expanded), run(case, model, repeated), RUNTIME)
+
+
+@every
+def test_empty_batch_and_single_sample(case: Case) -> None:
+    model = build(case)
+    for n in (0, 1):
+        results = run(case, model, case.inputs(n))
+        assert all(r.shape[0] == n for r in results)
+
+
+@every
+def test_repr_is_short_and_names_the_class(case: Case) -> None:
+    model = build(case)
+    assert repr(model).startswith(type(model).__name__)
+
+
+# --- Compilation and export ---------------------------------------------------------------------
+
+
+@every
+def test_compiles_as_one_graph_for_every_batch_size(case: Case, fresh_dynamo: None) -> None:
+    model = build(case)
+    counter = CompileCounterWithBackend("aot_eager")
+    compiled = torch.compile(model, backend=counter, fullgraph=True)
+    for n in (3, 5, 8):
+        inputs = case.inputs(n)
+        for x in inputs:
+            torch._dynamo.mark_dynamic(x, 0)
+        results = run(case, compiled, inputs)
+        if case.random:
+            assert all(r.shape[0] == n for r in results)
+            assert bool((results[0].sum(-1) == model.num_masked).all())
+        else:
+            same(results, run(case, model, inputs), RUNTIME)
+    assert counter.frame_count == 1
+
+
+@with_parameters
+def test_compiled_gradients(case: Case, fresh_dynamo: None) -> None:
+    model, inputs = build(case), case.inputs(3)
+    compiled = torch.compile(model, backend="aot_eager", fullgraph=True)
+    leaves = [p for p in model.parameters() if p.requires_grad]
+    gradients = []
+    for forward in (model, compiled):
+        loss = sum(r.square().sum() for r in run(case, forward, inputs) if r.requires_grad)
+        gradients.append(list(torch.autograd.grad(loss, leaves)))
+    same(gradients[1], gradients[0], RUNTIME)
+
+
+# torch's inductor still scripts parts of itself.
+@pytest.mark.filterwarnings("ignore:.torch.jit.script_method. is deprecated:DeprecationWarning")
+def test_inductor_runs_the_whole_step(fresh_dynamo: None) -> None:
+    masking, model = TubeMasking(JOINTS, 0.6, 2), build(CASES["ssfrm_out_frames"])
+
+    def step(x: Tensor, signal: Tensor, mask: Tensor) -> Tensor:
+        high, low = model(x)
+        reconstruction = F.Reconstruction(high + low, high, low)
+        return F.fd_mae_loss(reconstruction, F.motion(signal), cutoff=4, online_mask=mask).total
+
+    x, signal = *features(3), normal(3, 3, 20, JOINTS, dtype=torch.float32)
+    mask = masking((3, 20, JOINTS, 1), generator=torch.Generator().manual_seed(0)).mask
+    leaves = list(model.parameters())
+    expected = step(x, signal, mask)
+    result = torch.compile(step, fullgraph=True)(x, signal, mask)
+    assert_close(result, expected, RUNTIME)
+    same(
+        list(torch.autograd.grad(result, leaves)),
+        list(torch.autograd.grad(expected, leaves)),
+        10 * RUNTIME,
+    )
+
+
+def dynamic_shapes(
+    case: Case, inputs: tuple[Tensor, ...], steps: bool, shortest: int = 1
+) -> tuple[dict, ...]:
+    batch, frames = Dim("batch", min=1), Dim("steps", min=shortest, max=60)
+    axes = {0: batch, case.frames_axis: frames} if steps else {0: batch}
+    return tuple(dict(axes) for _ in inputs)
+
+
+@pytest.mark.parametrize(
+    ("name", "steps"),
+    [
+        ("ssfrm", True),
+        ("ssfrm_own_rate", True),
+        ("ssfrm_out_frames", False),
+        ("ema", True),
+        ("tube_masking", False),
+        ("mask_and_restore", False),
+    ],
+)
+@pytest.mark.parametrize("strict", [False, True])
+def test_exports(name: str, steps: bool, strict: bool, fresh_dynamo: None) -> None:
+    case = CASES[name]
+    model, inputs = build(case), case.inputs(3)
+    program = torch.export.export(
+        model, inputs, dynamic_shapes=dynamic_shapes(case, inputs, steps), strict=strict
+    ).module()
+    for n in (3, 7):
+        other = case.inputs(n)
+        if steps:
+            other = tuple(torch.cat([x, x], case.frames_axis) for x in other)
+        results = run(case, program, other)
+        if case.random:
+            assert bool((results[0].sum(-1) == model.num_masked).all())
+        else:
+            same(results, run(case, model, other), RUNTIME)
+
+
+def test_exports_resampling_to_a_dynamic_number_of_steps(fresh_dynamo: None) -> None:
+    case = CASES["ssfrm_out_frames"]
+    model, inputs = build(case), case.inputs(3)
+    # Five steps and more hold the 20 frames it resamples to: it always cuts coefficients.
+    shapes = dynamic_shapes(case, inputs, steps=True, shortest=5)
+    program = torch.export.export(model, inputs, dynamic_shapes=shapes).module()
+    longer = tuple(torch.cat([x, x, x], 2) for x in inputs)
+    same(run(case, program, longer), run(case, model, longer), RUNTIME)
+
+
+# torch's exporter uses a name of its own that it has deprecated.
+@pytest.mark.filterwarnings("ignore:.isinstance.treespec, LeafSpec.:FutureWarning")
+# The inputs of a mask share their batch axis; the exporter names it once.
+@pytest.mark.filterwarnings("ignore:# The axis name. batch will not be used:UserWarning")
+@pytest.mark.parametrize(
+    "name", ["ssfrm", "ssfrm_own_rate", "ssfrm_out_frames", "mask_and_restore"]
+)
+def test_onnx(name: str) -> None:
+    case = CASES[name]
+    model, inputs = build(case), case.inputs(3)
+    program = torch.onnx.export(
+        model,
+        inputs,
+        dynamo=True,
+        dynamic_shapes=dynamic_shapes(case, inputs, steps=name in ("ssfrm", "ssfrm_own_rate")),
+        verbose=False,
+    )
+    session = onnxruntime.InferenceSession(
+        program.model_proto.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    names = [value.name for value in session.get_inputs()]
+    for n in (3, 7):
+        other = case.inputs(n)
+        feed = dict(zip(names, (x.numpy() for x in other), strict=True))
+        outputs = session.run(None, feed)
+        for got, value in zip(outputs, run(case, model, other), strict=True):
+            error = np.abs(got - value.detach().numpy()).max()
+            assert error <= RUNTIME
+
+
+# --- The functional core ------------------------------------------------------------------------
+
+CORE = {
+    "dct": lambda x: F.dct(x, 2),
+    "dct_unscaled": lambda x: F.dct(x, 2, None),
+    "idct": lambda x: F.idct(x, 2),
+    "split_bands": lambda x: F.split_bands(x, 3, 2),
+    "resample": lambda x: F.resample(x, 20, 2),
+    "motion": lambda x: F.motion(x, 2),
+    "split_frames": lambda x: F.split_frames(x, 2),
+    "merge_frames": lambda x: F.merge_frames(x, x, 2),
+    "rdft": lambda x: F.rdft(x, 2),
+    "motion_loss": lambda x: F.motion_reconstruction_loss(x, x + 1),
+    "frequency_loss": lambda x: F.frequency_reconstruction_loss(x, 2 * x, x, 3),
+    "log_amplitude": lambda x: F.relative_log_amplitude(x, 2),
+}
+
+
+@pytest.mark.parametrize("name", CORE)
+def test_core_compiles_for_every_length(name: str, fresh_dynamo: None) -> None:
+    counter = CompileCounterWithBackend("aot_eager")
+    compiled = torch.compile(CORE[name], backend=counter, fullgraph=True, dynamic=True)
+    for n, frames in ((2, 8), (3, 30), (5, 120)):
+        x = normal(n, 3, frames, 4, seed=n)
+        for got, value in zip(tree_leaves(compiled(x)), tree_leaves(CORE[name](x)), strict=True):
+            assert_close(got, value)
+    assert counter.frame_count == 1
+
+
+LONG = ["dct", "dct_unscaled", "idct", "split_bands", "resample", "frequency_loss"]
+
+
+@pytest.mark.parametrize("name", LONG)
+def test_core_compiles_beyond_the_product(name: str, fresh_dynamo: None) -> None:
+    compiled = torch.compile(CORE[name], backend="aot_eager", fullgraph=True)
+    x = normal(2, 3, 300, 4)
+    for got, value in zip(tree_leaves(compiled(x)), tree_leaves(CORE[name](x)), strict=True):
+        assert_close(got, value)
+
+
+@pytest.mark.parametrize("function", [F.dct, F.idct, F.motion], ids=lambda f: f.__name__)
+def test_core_compiles_with_lengths(function: Callable, fresh_dynamo: None) -> None:
+    counter = CompileCounterWithBackend("aot_eager")
+    compiled = torch.compile(
+        lambda x, lengths: function(x, dim=2, lengths=lengths),
+        backend=counter,
+        fullgraph=True,
+        dynamic=True,
+    )
+    for n, frames in ((2, 8), (3, 30)):
+        x, lengths = normal(n, 3, frames, 4), torch.arange(frames - n, frames)
+        assert_close(compiled(x, lengths), function(x, dim=2, lengths=lengths))
+    assert counter.frame_count == 1
+
+
+def test_gain_compiles(fresh_dynamo: None) -> None:
+    compiled = torch.compile(F.apply_gain, backend="aot_eager", fullgraph=True, dynamic=True)
+    for frames in (8, 30):
+        x, gain = normal(2, 3, frames, 4), normal(frames, seed=1)
+        assert_close(compiled(x, gain, 2), F.apply_gain(x, gain, 2))
+        curves = normal(3, 1, frames, seed=2)
+        assert_close(compiled(x, curves, 2), F.apply_gain(x, curves, 2))
+
+
+def test_tube_mask_with_a_dynamic_number_of_steps(fresh_dynamo: None) -> None:
+    counter = CompileCounterWithBackend("aot_eager")
+    layer = TubeMasking(JOINTS, 0.6, 2)
+    compiled = torch.compile(layer, backend=counter, fullgraph=True, dynamic=True)
+    for n, steps in ((2, 7), (3, 9), (4, 13), (5, 8), (6, 10)):
+        drawn = compiled(torch.zeros(n, steps, JOINTS, WIDTH))
+        assert drawn.mask.shape == (n, steps, JOINTS)
+        assert bool((drawn.mask.sum(-1) == 3).all())
+        assert torch.equal(drawn.ids_keep, (~drawn.mask).flatten(1).nonzero()[:, 1].view(n, -1))
+    # Lengths that the tubes divide are a case of their own: nothing is cut off.
+    assert counter.frame_count <= 2
+
+
+# --- CUDA ---------------------------------------------------------------------------------------
+
+cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+
+
+@cuda
+@with_parameters
+def test_cuda_equals_cpu(case: Case) -> None:
+    model, inputs = build(case).double(), case.inputs(3, torch.float64)
+    expected = run(case, model, inputs)
+    moved = tuple(x.cuda() for x in inputs)
+    for got, value in zip(run(case, model.cuda(), moved), expected, strict=True):
+        assert got.device.type == "cuda"
+        assert_close(got, value, GOLDEN)
+
+
+@cuda
+@pytest.mark.parametrize("name", CORE)
+def test_cuda_core_equals_cpu(name: str) -> None:
+    for frames in (30, 300):
+        x = normal(2, 3, frames, 4)
+        results = tree_leaves(CORE[name](x.cuda()))
+        for got, value in zip(results, tree_leaves(CORE[name](x)), strict=True):
+            assert got.device.type == "cuda"
+            assert_close(got, value, GOLDEN)
+
+
+@cuda
+def test_cuda_does_not_wait_for_the_device() -> None:
+    x = normal(2, 3, 30, 4).cuda()
+    lengths = torch.tensor([30, 7]).cuda()
+    dual = EMADualPath(SSFRM(3).double().cuda())
+    for function in CORE.values():
+        function(x)  # fills the caches
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for function in CORE.values():
+            function(x)
+        F.dct(x, 2, lengths=lengths)
+        F.motion(x, 2, lengths=lengths)
+        dual(x, x)
+        dual.update()
+        TubeMasking(25)(torch.zeros(2, 30, 25, 4, device="cuda"))
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+@cuda
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_cuda_autocast_leaves_transforms_alone(dtype: torch.dtype) -> None:
+    x = normal(2, 3, 30, 4, dtype=torch.float32).cuda()
+    with torch.autocast("cuda", dtype=dtype):
+        results = tree_leaves(F.split_bands(x, 4, 2))
+    for got, value in zip(results, tree_leaves(F.split_bands(x.double(), 4, 2)), strict=True):
+        assert_close(got, value, RUNTIME)
+
+
+@cuda
+def test_cuda_tube_masking_takes_either_generator() -> None:
+    tokens = torch.zeros(2, 30, 25, 4, device="cuda")
+    for device in ("cpu", "cuda"):
+        generator = torch.Generator(device).manual_seed(0)
+        drawn = TubeMasking()(tokens, generator=generator)
+        assert all(value.device.type == "cuda" for value in drawn)
+
+
+# --- The package --------------------------------------------------------------------------------
+
+SOURCES = sorted(Path(skelfreq.__file__).parent.rglob("*.py"))
+FORBIDDEN_CALLS = {"print", "breakpoint", "input", "exit", "eval", "exec"}
+FORBIDDEN_METHODS = {"cuda", "item", "tolist", "manual_seed", "set_default_dtype"}
+FORBIDDEN_PATHS = {"torch.load", "torch.save", "torch.compile", "warnings.filterwarnings"}
+FORBIDDEN_IMPORTS = {"pickle", "marshal", "dill", "joblib", "scipy"}
+
+
+def lapses(tree: ast.AST) -> list[str]:
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assert):
+            found.append(f"{node.lineno}: assert")
+        elif isinstance(node, ast.Call):
+            name = ast.unparse(node.func)
+            is_method = isinstance(node.func, ast.Attribute)
+            if (
+                (isinstance(node.func, ast.Name) and name in FORBIDDEN_CALLS)
+                or (is_method and node.func.attr in FORBIDDEN_METHODS)
+                or name in FORBIDDEN_PATHS
+            ):
+                found.append(f"{node.lineno}: {name}()")
+        elif isinstance(node, ast.Import):
+            names = {alias.name.split(".")[0] for alias in node.names}
+            found += [f"{node.lineno}: import {name}" for name in names & FORBIDDEN_IMPORTS]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            root = node.module.split(".")[0]
+            found += [f"{node.lineno}: from {root}"] if root in FORBIDDEN_IMPORTS else []
+    return found
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: p.name)
+def test_source_has_no_lapses(path: Path) -> None:
+    assert not lapses(ast.parse(path.read_text()))
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["print(1)", "x.cuda()", "x.sum().item()", "torch.load(f)", "import pickle", "assert x",
+     "from pickle import loads", "torch.manual_seed(0)"],
+)  # fmt: skip
+def test_the_lapse_finder_finds(line: str) -> None:
+    assert lapses(ast.parse(f"def f(x):\n    {line}\n"))
+
+
+def test_import_is_silent_and_changes_nothing() -> None:
+    program = (
+        "import torch, warnings, random, sys\n"
+        "filters = list(warnings.filters)\n"
+        "before = torch.get_rng_state(), torch.get_default_dtype(), torch.get_num_threads()\n"
+        "import skelfreq\n"
+        "after = torch.get_rng_state(), torch.get_default_dtype(), torch.get_num_threads()\n"
+        "ok = torch.equal(before[0], after[0]) and before[1:] == after[1:]\n"
+        "ok = ok and filters == list(warnings.filters)\n"
+        "sys.exit(0 if ok else 1)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program],
+        capture_output=True,
+        text=True,
+        cwd=Path(skelfreq.__file__).parents[1],
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize("module", [skelfreq, F, skelfreq.nn], ids=lambda m: m.__name__)
+def test_public_names_exist_and_are_documented(module: Any) -> None:
+    for name in module.__all__:
+        value = getattr(module, name)
+        assert name == "__version__" or value.__doc__, name
