@@ -21,6 +21,9 @@ settings.register_profile(
 settings.register_profile("ci", settings.get_profile("local"), derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 
+# The tensors here are small: more threads would only wait for each other.
+torch.set_num_threads(1)
+
 # 1, 2, odd, prime, the frame counts of the field, and both sides of the FFT crossovers.
 LENGTHS = (1, 2, 3, 4, 5, 7, 16, 25, 30, 31, 64, 97, 100, 120, 128, 129, 256, 257, 300)
 

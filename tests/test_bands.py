@@ -49,10 +49,10 @@ def test_one_curve_for_each_channel() -> None:
         assert_close(result[:, channel], apply_gain(x[:, channel], gain[channel, 0], dim=1))
 
 
-@pytest.mark.parametrize("shape", [(6,), (2, 1, 6), (1, 6)])
-@pytest.mark.parametrize("lengths", [None, [6, 3]])
+@pytest.mark.parametrize("shape", [(4,), (2, 1, 4), (1, 4)])
+@pytest.mark.parametrize("lengths", [None, [4, 2]])
 def test_gain_gradcheck(route: str, shape: tuple[int, ...], lengths: list[int] | None) -> None:
-    x, gain = normal(2, 2, 6, 3).requires_grad_(), normal(*shape, seed=1).requires_grad_()
+    x, gain = normal(2, 2, 4, 1).requires_grad_(), normal(*shape, seed=1).requires_grad_()
     present = None if lengths is None else torch.tensor(lengths)
     function = lambda x, gain: apply_gain(x, gain, 2, present)  # noqa: E731
     assert torch.autograd.gradcheck(function, (x, gain))

@@ -106,10 +106,10 @@ def test_every_row_trains(row: str) -> None:
     change = ROWS[row]
     assert change is not None
     config = replace(change(TINY), lr=3e-3)
-    run = Pretraining(config, JOINTS, 3, "cpu")
+    run = Pretraining(config, clips(), "cpu")
     before = {name: value.clone() for name, value in run.network.named_parameters()}
     for _ in range(15):
-        run.run_epoch(clips())
+        run.run_epoch()
     assert run.history[-1]["motion"] < 0.9 * run.history[0]["motion"]
     assert all(not torch.equal(before[n], p) for n, p in run.network.named_parameters())
     assert (run.history[-1]["consistency"] > 0) == config.dual_path
@@ -197,8 +197,8 @@ def test_run_folders_never_collide(tmp_path: Path) -> None:
 
 
 def test_the_ema_target_follows_the_online_network() -> None:
-    run = Pretraining(TINY, JOINTS, 3, "cpu")
-    run.run_epoch(clips())
+    run = Pretraining(TINY, clips(), "cpu")
+    run.run_epoch()
     assert run.dual is not None
     assert run.dual.num_updates == 3
     assert [run.momentum_at(k) for k in (0, 1)] == [0.1, 2 / 11]
@@ -218,8 +218,10 @@ def test_take_labels_spreads_over_the_classes() -> None:
     counts = labels[chosen].bincount(minlength=20)
     assert counts.min() == 1
     assert counts.max() == 2
-    assert take_labels(labels, 1.0, torch.Generator().manual_seed(0)).sort().values.equal(
-        torch.arange(300)
+    assert (
+        take_labels(labels, 1.0, torch.Generator().manual_seed(0))
+        .sort()
+        .values.equal(torch.arange(300))
     )
     with pytest.raises(ValueError, match="labels must be a share"):
         take_labels(labels, 0.0, torch.Generator())
@@ -249,5 +251,5 @@ def test_config_survives_json_and_rejects_unknown_names() -> None:
         assert from_dict(json.loads(json.dumps(config.to_dict()))) == config
     with pytest.raises(ValueError, match="unknown names .*'mask_ration'"):
         from_dict({"mask_ration": 0.5})
-    with pytest.raises(ValueError, match="motion_scale or position_scale"):
-        Config(motion_scale=0.0)
+    with pytest.raises(ValueError, match="signal must be one of .*'displacement'.* got 'speed'"):
+        Config(signal="speed")

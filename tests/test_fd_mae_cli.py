@@ -26,9 +26,7 @@ def only_folder(path: Path) -> Path:
     return folder
 
 
-def test_a_run_leaves_what_it_promises(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_run_leaves_what_it_promises(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*TINY, "--epochs", "2", "--out", str(tmp_path)]) == 0
     printed = capsys.readouterr().out
     folder = only_folder(tmp_path)
@@ -58,10 +56,10 @@ def test_interrupt_and_resume_give_the_uninterrupted_table(
     assert main([*flags, "--out", str(tmp_path / "whole")]) == 0
     original = Pretraining.run_epoch
 
-    def interrupted(run: Pretraining, clips: torch.Tensor) -> None:
+    def interrupted(run: Pretraining) -> None:
         if run.epoch == CHECKPOINT_EVERY:
             raise KeyboardInterrupt
-        original(run, clips)
+        original(run)
 
     monkeypatch.setattr(Pretraining, "run_epoch", interrupted)
     assert main([*flags, "--out", str(tmp_path / "parts")]) == 130

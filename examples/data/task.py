@@ -11,7 +11,11 @@ import torch
 from torch import Tensor
 
 from examples.data import load
+from examples.data.body import centre_frames, face_forward
 from examples.data.clips import normalise, resample_clips
+from skelfreq.skeletons import get_layout
+
+BONES = 1.6
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,11 +41,17 @@ class Task:
     description: str
 
 
-def load_task(data: str | Path, frames: int, validate: Sequence[int] | None = None) -> Task:
+def load_task(
+    data: str | Path,
+    frames: int,
+    *,
+    body_frame: bool = False,
+    validate: Sequence[int] | None = None,
+) -> Task:
     """Load data and bring it to the networks' form.
 
-    Every clip is resampled to ``frames``, centred on the mean position of the body's centre and
-    divided by its mean bone length.
+    Every clip is resampled to ``frames``, centred on the mean position of the layout's centre
+    joint and divided by 1.6 mean bone lengths, which brings coordinates close to unit deviation.
 
     Parameters
     ----------
@@ -49,6 +59,8 @@ def load_task(data: str | Path, frames: int, validate: Sequence[int] | None = No
         What :func:`examples.data.load` takes.
     frames : int
         Frames of every clip.
+    body_frame : bool
+        Also put the hips of every frame to the origin and turn every clip to face forward.
     validate : sequence of int, optional
         Training subjects to test on, for choosing settings; the test subjects are then left out.
 
@@ -58,6 +70,7 @@ def load_task(data: str | Path, frames: int, validate: Sequence[int] | None = No
         If a part has no clips, or as the reader raises.
     """
     clips = load(data)
+    layout = get_layout(clips.layout)
     train, test = clips.train, ~clips.train
     if validate is not None:
         test = train & np.isin(clips.groups, list(validate))
@@ -67,7 +80,10 @@ def load_task(data: str | Path, frames: int, validate: Sequence[int] | None = No
         if not mask.any():
             raise ValueError(f"{clips.source}: no {name} clips are left, validate={validate}.")
         subset = clips.subset(mask)
-        x = normalise(resample_clips(subset, frames), clips.layout, scale="bones")
+        x = resample_clips(subset, frames)
+        if body_frame:
+            x = face_forward(centre_frames(x, layout), layout)
+        x = normalise(x, layout, scale="bones") / BONES
         parts.append(Labelled(x, torch.from_numpy(subset.labels)))
     description = (
         f"{clips.source}: {train.sum()} training and {test.sum()} test clips, "

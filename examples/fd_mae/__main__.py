@@ -85,7 +85,7 @@ def open_folder(args: argparse.Namespace) -> tuple[Path, dict[str, object]]:
 def run(folder: Path, settings: dict[str, object]) -> None:
     """Run all rows, print the table, write table and figures."""
     config = from_dict(settings["config"])
-    task = load_task(settings["data"], frames=2 * config.frames)
+    task = load_task(settings["data"], frames=2 * config.frames, body_frame=config.body_frame)
     shares = [settings["labels"]] if "semi" in settings["evaluate"] else []
     shares += [1.0] if "finetune" in settings["evaluate"] else []
     evaluation = Evaluation(linear="linear" in settings["evaluate"], label_shares=tuple(shares))
@@ -111,6 +111,7 @@ def run(folder: Path, settings: dict[str, object]) -> None:
             last.network,
             task.test.clips[0],
             last.config,
+            last.gain,
             get_layout(task.layout),
             pictures / "reconstruction.png",
         )

@@ -8,12 +8,16 @@ from typing import Any
 from examples.fd_mae.augmentation import Augmentation
 
 
+SIGNALS = ("motion", "displacement", "position")
+
+
 @dataclass(frozen=True)
 class Config:
     """Settings of one pre-training. Lengths in frames of one branch, times in epochs."""
 
-    # clip and tokens
+    # clip and tokens; body_frame: hips at the origin in each frame, facing forward
     frames: int = 32
+    body_frame: bool = False
     patch_frames: int = 4
     # network
     width: int = 64
@@ -34,9 +38,8 @@ class Config:
     frequency_weight: float = 0.5
     cutoff: int = 8
     momentum: float = 0.99
-    # what is reconstructed: frame differences and positions times these, 0 leaves one out
-    motion_scale: float = 1.0
-    position_scale: float = 0.0
+    # what is reconstructed: "motion" (the letter), or positions, whole or less their mean in time
+    signal: str = "motion"
     # optimisation
     epochs: int = 20
     batch_size: int = 32
@@ -51,8 +54,8 @@ class Config:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.motion_scale <= 0 and self.position_scale <= 0:
-            raise ValueError("motion_scale or position_scale must be above 0, got 0 for both.")
+        if self.signal not in SIGNALS:
+            raise ValueError(f"signal must be one of {SIGNALS}, got {self.signal!r}.")
         for name in ("frames", "patch_frames", "epochs", "batch_size", "width", "depth"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}.")
@@ -61,11 +64,6 @@ class Config:
     def augmentation(self) -> Augmentation:
         """The random changes to each clip of a batch."""
         return Augmentation(self.rotation, self.scale, self.crop)
-
-    @property
-    def signal_channels(self) -> int:
-        """Channels of what is reconstructed, 3 for each kind."""
-        return 3 * ((self.motion_scale > 0) + (self.position_scale > 0))
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -92,8 +90,8 @@ PRESETS: dict[str, Config] = {
         decoder_width=64,
         decoder_depth=1,
         mask_ratio=0.85,
-        position_scale=0.64,
-        motion_scale=0.0,
+        signal="position",
+        body_frame=True,
         frequency_weight=0.1,
         momentum=0.996,
         epochs=90,
@@ -124,8 +122,3 @@ PRESETS: dict[str, Config] = {
         crop=0.5,
     ),
 }
-
-
-def plain(config: Config) -> Config:
-    """Return the same encoder and schedule as a plain masked auto-encoder (MAMP's kind)."""
-    return replace(config, dual_path=False, frequency=False, multi_tube=False)

@@ -82,6 +82,7 @@ def draw_reconstruction(
     network: MaskedAutoencoder,
     clip: Tensor,
     config: Config,
+    gain: float,
     layout: SkeletonLayout,
     path: Path,
     vertical: int = 1,
@@ -91,8 +92,9 @@ def draw_reconstruction(
     half = split_frames(clip.unsqueeze(0))[1]
     branch = network.cpu().eval()(half)
     truth = reconstructed_signal(half, config)
+    guessed = branch.reconstruction.signal / gain
     # Visible tokens are given, so their true signal is shown.
-    signal = torch.where(branch.mask.unsqueeze(1), branch.reconstruction.signal, truth)
+    signal = torch.where(branch.mask.unsqueeze(1), guessed, truth)
     guess = _positions(signal, half, config)[0]
     steps = torch.linspace(0, half.shape[2] - 1, 6).round().long()
     horizontal = 0
@@ -120,11 +122,12 @@ def draw_reconstruction(
 
 def _positions(signal: Tensor, half: Tensor, config: Config) -> Tensor:
     """Joint positions [N, 3, T, V] from a reconstructed signal."""
-    if config.position_scale > 0:
-        return signal[:, -3:] / config.position_scale
+    if config.signal == "position":
+        return signal
+    if config.signal == "displacement":
+        return signal + half.mean(2, keepdim=True)
     # Differences add up from the clip's first, given frame.
-    steps = signal[:, :3, :-1] / config.motion_scale
-    return torch.cat([half[:, :, :1], half[:, :, :1] + steps.cumsum(2)], dim=2)
+    return torch.cat([half[:, :, :1], half[:, :, :1] + signal[:, :, :-1].cumsum(2)], dim=2)
 
 
 def _save(figure: plt.Figure, path: Path) -> None:

@@ -27,7 +27,6 @@ def build(config: Config, joints: int) -> MaskedAutoencoder:
     return MaskedAutoencoder(
         frames=config.frames,
         joints=joints,
-        signal_channels=config.signal_channels,
         patch_frames=config.patch_frames,
         width=config.width,
         depth=config.depth,
@@ -44,24 +43,23 @@ def build(config: Config, joints: int) -> MaskedAutoencoder:
 
 
 def reconstructed_signal(clip: Tensor, config: Config) -> Tensor:
-    """What a branch reconstructs: d(S) in the letter, scaled; positions beside it if asked."""
-    parts = []
-    if config.motion_scale > 0:
-        parts.append(config.motion_scale * motion(clip))
-    if config.position_scale > 0:
-        parts.append(config.position_scale * clip)
-    return torch.cat(parts, dim=1)
+    """What a branch [N, 3, T, V] reconstructs: d(S) in the letter, positions as an option."""
+    if config.signal == "motion":
+        return motion(clip)
+    if config.signal == "displacement":
+        return clip - clip.mean(2, keepdim=True)
+    return clip
 
 
 class Pretraining:
     """Networks, optimizer and history of one run; saves and restores all of them."""
 
-    def __init__(self, config: Config, joints: int, steps_per_epoch: int, device: str) -> None:
+    def __init__(self, config: Config, clips: Tensor, device: str) -> None:
         # Weights and masks draw from the global generator, order and augmentation from this one.
         torch.manual_seed(config.seed)
         self.generator = torch.Generator().manual_seed(config.seed)
         self.config = config
-        network = build(config, joints).to(device)
+        network = build(config, clips.shape[-1]).to(device)
         self.dual = EMADualPath(network, schedule=self.momentum_at) if config.dual_path else None
         self.network = network
         matrices = [p for p in network.parameters() if p.ndim > 1]
@@ -71,7 +69,10 @@ class Pretraining:
             {"params": vectors, "weight_decay": 0.0},
         ]
         self.optimizer = torch.optim.AdamW(groups, lr=config.lr, betas=(0.9, 0.95))
-        self.steps_per_epoch = steps_per_epoch
+        self.clips = clips
+        # Brings every kind of signal to unit deviation over the training clips.
+        self.gain = 1 / float(reconstructed_signal(split_frames(clips)[1], config).std())
+        self.steps_per_epoch = -(-len(clips) // config.batch_size)
         self.epoch = 0
         self.history: list[dict[str, float]] = []
 
@@ -92,9 +93,9 @@ class Pretraining:
             online, target = self.dual(online_clip, target_clip)
         loss = fd_mae_loss(
             online.reconstruction,
-            reconstructed_signal(online_clip, config),
+            self.gain * reconstructed_signal(online_clip, config),
             target.reconstruction if target else None,
-            reconstructed_signal(target_clip, config) if target else None,
+            self.gain * reconstructed_signal(target_clip, config) if target else None,
             cutoff=config.cutoff,
             consistency_weight=config.consistency_weight,
             frequency_weight=config.frequency_weight,
@@ -111,13 +112,13 @@ class Pretraining:
             self.dual.update()
         return loss
 
-    def run_epoch(self, clips: Tensor) -> None:
-        """One pass over all clips [n, 3, 2T, V], in random order."""
+    def run_epoch(self) -> None:
+        """One pass over all clips, in random order."""
         config = self.config
         sums = torch.zeros(len(FDMAELoss._fields))
-        order = torch.randperm(len(clips), generator=self.generator)
+        order = torch.randperm(len(self.clips), generator=self.generator)
         for index, batch in enumerate(order.chunk(self.steps_per_epoch)):
-            clip = config.augmentation(clips[batch], self.generator)
+            clip = config.augmentation(self.clips[batch], self.generator)
             step = self.epoch * self.steps_per_epoch + index
             loss = self.step(clip.to(next(self.network.parameters()).device), self.lr_at(step))
             sums += torch.stack([part.detach().float().cpu() for part in loss])
@@ -167,15 +168,14 @@ def pretrain(
     config: Config, clips: Tensor, folder: Path, *, device: str = "cpu", label: str = "pre-training"
 ) -> Pretraining:
     """Train on clips [n, 3, 2T, V] or continue from the folder's checkpoint."""
-    steps = -(-len(clips) // config.batch_size)
-    run = Pretraining(config, clips.shape[-1], steps, device)
+    run = Pretraining(config, clips, device)
     checkpoint = folder / "checkpoint.pt"
     if checkpoint.exists():
         run.restore(load_checkpoint(checkpoint, device))
     write_json(folder / "config.json", config.to_dict())
     with progress(label, config.epochs, run.epoch) as bar:
         while run.epoch < config.epochs:
-            run.run_epoch(clips)
+            run.run_epoch()
             bar.set_postfix(loss=f"{run.history[-1]['total']:.4f}")
             bar.update()
             if run.epoch % CHECKPOINT_EVERY == 0 or run.epoch == config.epochs:

@@ -25,7 +25,7 @@ def _base(config: Config) -> Config:
 # reconstructs motion alone; the rows below it reconstruct what the configuration says.
 ROWS: dict[str, Callable[[Config], Config] | None] = {
     "untrained": None,
-    "plain": lambda c: replace(_base(c), motion_scale=c.motion_scale or 1.0, position_scale=0.0),
+    "plain": lambda c: replace(_base(c), signal="motion"),
     "base": _base,
     "dual-path": lambda c: replace(_base(c), dual_path=True),
     "dual-path+frequency": lambda c: replace(_base(c), dual_path=True, frequency=True),

@@ -69,7 +69,9 @@ def _job(
     row: str, config: Config, preset: str, data: str, validate: list[int] | None, folder: Path
 ) -> None:
     torch.set_num_threads(1)
-    task = load_task(data, frames=2 * config.frames, validate=validate)
+    task = load_task(
+        data, frames=2 * config.frames, body_frame=config.body_frame, validate=validate
+    )
     run_row(row, config, task, EVALUATIONS[preset], folder)
 
 
