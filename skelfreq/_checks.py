@@ -91,6 +91,7 @@ def compute_dtype(x: Tensor) -> torch.dtype:
 
 def autocast_off(x: Tensor) -> AbstractContextManager[object]:
     """Return a context in which autocast does not touch ``x``'s device."""
-    if torch.is_autocast_enabled(x.device.type):
+    kind = x.device.type
+    if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind):
         return torch.autocast(x.device.type, enabled=False)
     return nullcontext()

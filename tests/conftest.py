@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,8 @@ import torch
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from torch import Tensor
+
+from skelfreq.functional import cosine, fourier
 
 settings.register_profile(
     "local", deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow]
@@ -40,13 +41,8 @@ def fresh_dynamo() -> Iterator[None]:
 def route(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Send the transforms of every length along one of their two routes."""
     limit = 0 if request.param == "fft" else 10**9
-    # The package exports a function of this name, which hides the module.
-    monkeypatch.setattr(
-        importlib.import_module("skelfreq.functional.dct"), "BASIS_MAX_POINTS", limit
-    )
-    monkeypatch.setattr(
-        importlib.import_module("skelfreq.functional.fourier"), "DFT_BASIS_MAX_POINTS", limit
-    )
+    monkeypatch.setattr(cosine, "BASIS_MAX_POINTS", limit)
+    monkeypatch.setattr(fourier, "DFT_BASIS_MAX_POINTS", limit)
     return request.param
 
 

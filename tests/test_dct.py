@@ -24,7 +24,7 @@ norms = st.sampled_from(NORMS)
 forward_mode = pytest.mark.filterwarnings(
     "ignore:.torch.jit.script. is deprecated:DeprecationWarning"
 )
-dct_module = importlib.import_module("skelfreq.functional.dct")
+dct_module = importlib.import_module("skelfreq.functional.cosine")
 
 
 def scipy_dct(x: torch.Tensor, dim: int = -1, norm: str | None = "ortho") -> np.ndarray:

@@ -135,7 +135,7 @@ def test_only_visible_tokens_pass_the_encoder() -> None:
 
 
 def weights(run: Pretraining) -> dict[str, Tensor]:
-    return {name: value for name, value in run.module.state_dict().items()}
+    return dict(run.module.state_dict().items())
 
 
 def test_resume_equals_the_uninterrupted_run(tmp_path: Path) -> None:
@@ -175,16 +175,16 @@ def test_a_broken_checkpoint_is_named(tmp_path: Path) -> None:
     whole = path.read_bytes()
     assert torch.equal(load_checkpoint(path)["x"], torch.ones(3))
     path.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(ValueError, match="checkpoint.pt is not a readable checkpoint"):
+    with pytest.raises(ValueError, match=r"checkpoint.pt is not a readable checkpoint"):
         load_checkpoint(path)
-    with pytest.raises(FileNotFoundError, match="missing.pt"):
+    with pytest.raises(FileNotFoundError, match=r"missing.pt"):
         load_checkpoint(tmp_path / "missing.pt")
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.pt"
     save_checkpoint(path, {"epoch": 1})
-    with pytest.raises(Exception, match="pickle"):
+    with pytest.raises(Exception, match=r"pickle"):
         save_checkpoint(path, {"epoch": 2, "bad": lambda: None})
     assert load_checkpoint(path) == {"epoch": 1}
     assert [p.name for p in tmp_path.iterdir()] == ["checkpoint.pt"]
@@ -223,7 +223,7 @@ def test_take_labels_spreads_over_the_classes() -> None:
         .sort()
         .values.equal(torch.arange(300))
     )
-    with pytest.raises(ValueError, match="labels must be a share"):
+    with pytest.raises(ValueError, match=r"labels must be a share"):
         take_labels(labels, 0.0, torch.Generator())
 
 
@@ -249,7 +249,7 @@ def test_probe_and_fine_tuning_find_what_is_there() -> None:
 def test_config_survives_json_and_rejects_unknown_names() -> None:
     for config in PRESETS.values():
         assert from_dict(json.loads(json.dumps(config.to_dict()))) == config
-    with pytest.raises(ValueError, match="unknown names .*'mask_ration'"):
+    with pytest.raises(ValueError, match=r"unknown names .*'mask_ration'"):
         from_dict({"mask_ration": 0.5})
-    with pytest.raises(ValueError, match="signal must be one of .*'displacement'.* got 'speed'"):
+    with pytest.raises(ValueError, match=r"signal must be one of .*'displacement'.* got 'speed'"):
         Config(signal="speed")

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from examples.fd_mae.augmentation import Augmentation
-
 
 SIGNALS = ("motion", "displacement", "position")
 

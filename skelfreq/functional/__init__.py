@@ -1,13 +1,7 @@
 """Pure functions behind the layers: tensors in, tensors out, no parameters."""
 
-from skelfreq.functional.dct import (
-    apply_gain,
-    dct,
-    dct_matrix,
-    idct,
-    resample,
-    split_bands,
-)
+from skelfreq.functional.bands import apply_gain, resample, split_bands
+from skelfreq.functional.cosine import dct, dct_matrix, idct
 from skelfreq.functional.fourier import irdft, rdft, relative_log_amplitude
 from skelfreq.functional.frames import merge_frames, motion, split_frames
 from skelfreq.functional.losses import (

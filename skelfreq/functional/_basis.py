@@ -8,14 +8,16 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 Kind = Literal["dct", "idct", "dct_unscaled", "idct_unscaled", "rdft", "irdft"]
 
 
 def basis(kind: Kind, n: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """Return the matrix of transform ``kind`` for axes of ``n`` points; do not write to it."""
-    # A tracer must see the construction: a cached constant would freeze a dynamic n.
-    if torch.compiler.is_compiling():
+    # A tracer must see the construction, or a dynamic n would freeze; and what a dispatch mode
+    # makes (fake tensors) must not outlive it.
+    if torch.compiler.is_compiling() or _get_current_dispatch_mode() is not None:
         return _build(kind, n, dtype, device)
     return _cached(kind, n, dtype, device)
 
@@ -49,8 +51,8 @@ def _cosines(n: int, device: torch.device) -> Tensor:
     index = torch.arange(n, device=device)
     # Reduced in integers first: a large angle would cost digits.
     phase = ((2 * index + 1) * index.unsqueeze(1)) % (4 * n)
-    matrix = torch.cos(phase.double() * (math.pi / (2 * n))) * math.sqrt(2 / n)
-    return torch.where(index.unsqueeze(1) == 0, math.sqrt(1 / n), matrix)
+    matrix = torch.cos(phase.double() * (math.pi / (2 * n))) * (2 / n) ** 0.5
+    return torch.where(index.unsqueeze(1) == 0, (1 / n) ** 0.5, matrix)
 
 
 def unscaled_factors(n: int, size: Tensor) -> Tensor:

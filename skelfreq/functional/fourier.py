@@ -163,8 +163,11 @@ def relative_log_amplitude(tokens: Tensor, dim: int) -> Tensor:
     >>> relative_log_amplitude(tokens, dim=0)
     tensor(0.)
     """
-    re, im = rdft(tokens, dim)
+    check_floating("tokens", tokens)
+    re, im = rdft(tokens.to(compute_dtype(tokens)), dim)
     last = re.shape[dim] - 1
-    amplitude = (re.square() + im.square()).sqrt()
+    power = re.square() + im.square()
+    # The root has no gradient at 0, an exactly empty bin.
+    amplitude = power.clamp(min=torch.finfo(power.dtype).tiny).sqrt()
     log = (amplitude + 1e-6).log()
-    return (log.select(dim, last) - log.select(dim, 0)).mean()
+    return (log.select(dim, last) - log.select(dim, 0)).mean().to(tokens.dtype)

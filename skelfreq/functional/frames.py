@@ -57,7 +57,7 @@ def motion(x: Tensor, dim: int = -2, stride: int = 1, lengths: Tensor | None = N
     still = torch.zeros_like(x.narrow(dim, moving, x.shape[dim] - moving))
     difference = x.narrow(dim, x.shape[dim] - moving, moving) - x.narrow(dim, 0, moving)
     out = torch.cat([difference, still], dim)
-    return out if lengths is None else zero_padding(out, lengths - stride, dim)
+    return out if lengths is None else zero_padding(out, lengths.to(torch.int64) - stride, dim)
 
 
 def split_frames(x: Tensor, dim: int = -2) -> tuple[Tensor, Tensor]:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from skelfreq._checks import autocast_off, check_lengths, check_skeletons, compute_dtype
 from skelfreq.functional._basis import zero_padding
-from skelfreq.functional.dct import resample, split_bands
+from skelfreq.functional.bands import resample, split_bands
 
 
 class Reconstruction(NamedTuple):
@@ -278,6 +278,8 @@ def _band_terms(
     cutoff: int | None,
     lengths: Tensor | None,
 ) -> Tensor:
+    if (branch.high is None) != (branch.low is None):
+        raise ValueError(f"{name} must hold both bands, high and low, or neither.")
     if branch.high is None or branch.low is None:
         return torch.zeros((), dtype=compute_dtype(signal), device=signal.device)
     if cutoff is None:

@@ -69,7 +69,7 @@ def tube_mask(
     check_int("tube_length", tube_length, 1)
     tubes = -(-steps // tube_length)
     where = device if generator is None else generator.device
-    noise = torch.rand(batch, tubes, joints, generator=generator, device=where)
+    noise = torch.empty(batch, tubes, joints, device=where).uniform_(generator=generator)
     chosen = noise.topk(num_masked, dim=-1, sorted=False).indices
     mask = torch.zeros_like(noise, dtype=torch.bool).scatter(-1, chosen, True)
     # Expanding copies each tube's joints to its steps without an index.

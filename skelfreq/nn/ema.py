@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import torch
@@ -58,11 +59,13 @@ def cosine_momentum(base: float, total_updates: int) -> Callable[[int], float]:
     _check_momentum("base", base)
     check_int("total_updates", total_updates, 1)
 
-    def schedule(step: int) -> float:
-        progress = min(step / total_updates, 1.0)
-        return 1 - (1 - base) * (math.cos(math.pi * progress) + 1) / 2
+    # A closure could not be pickled with the module that holds it.
+    return partial(_cosine, base, total_updates)
 
-    return schedule
+
+def _cosine(base: float, total_updates: int, step: int) -> float:
+    progress = min(step / total_updates, 1.0)
+    return 1 - (1 - base) * (math.cos(math.pi * progress) + 1) / 2
 
 
 def _check_momentum(name: str, value: float) -> None:
@@ -196,4 +199,10 @@ def _pairs(
         raise ValueError(
             f"online must keep the {what} it was copied with, got a difference in {changed[:3]}."
         )
+    for name, value in old.items():
+        if value.shape != new[name].shape:
+            raise ValueError(
+                f"online must keep {name} in shape {tuple(value.shape)}, "
+                f"got {tuple(new[name].shape)}."
+            )
     return [(value, new[name]) for name, value in old.items()]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from skelfreq._checks import check_int, check_option, check_skeletons
-from skelfreq.functional.dct import resample
+from skelfreq.functional.bands import resample
 
 
 def _upsample(channels_in: int, channels_out: int, factor: int) -> nn.ConvTranspose2d:
