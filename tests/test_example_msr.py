@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
+from shared_data import require_data
 from tolerances import assert_close
 
 from examples.data import load, load_msr_action3d, read_msr_text, resample_clips
 from skelfreq.skeletons import get_layout
-
-DATA = Path(os.environ.get("SKELFREQ_DATA", Path(__file__).parents[2] / "shared" / "data"))
-needs_msr = pytest.mark.skipif(
-    not (DATA / "msr_action3d.npz").is_file(),
-    reason="MSR Action3D is not there: set SKELFREQ_DATA to the folder of msr_action3d.npz",
-)
 
 
 def msr_arrays(lengths=(5, 4, 3)):
@@ -85,9 +77,8 @@ def test_msr_malformed_archive(tmp_path, key, value, message):
         load_msr_action3d(path)
 
 
-@needs_msr
 def test_msr_as_published():
-    clips = load(DATA / "msr_action3d.npz")
+    clips = load(require_data("msr_action3d.npz"))
     assert len(clips) == 566 and clips.dropped == ("a13_s09_e02",)
     assert clips.layout == "kinect20" and len(clips.class_names) == 20
     assert clips.lengths[clips.names.index("a13_s09_e03")] == 196
@@ -103,12 +94,11 @@ def test_msr_as_published():
     assert wave[12] > 2 * wave[11]
 
 
-@needs_msr
 def test_msr_text_equals_the_archive():
-    joints, confidence = read_msr_text(DATA / "msr_text" / "a01_s01_e01_skeleton3D.txt")
+    joints, confidence = read_msr_text(require_data("msr_text") / "a01_s01_e01_skeleton3D.txt")
     assert joints.shape == (54, 20, 3) and confidence.shape == (54, 20)
-    assert_close(torch.from_numpy(joints), load(DATA / "msr_action3d.npz").clip(0))
-    untracked, _ = read_msr_text(DATA / "msr_text" / "a13_s09_e02_skeleton3D.txt")
+    assert_close(torch.from_numpy(joints), load(require_data("msr_action3d.npz")).clip(0))
+    untracked, _ = read_msr_text(require_data("msr_text") / "a13_s09_e02_skeleton3D.txt")
     assert untracked.shape == (38, 20, 3) and not untracked.any()
 
 

@@ -32,7 +32,7 @@ def test_a_run_leaves_what_it_promises(tmp_path: Path, capsys: pytest.CaptureFix
     folder = only_folder(tmp_path)
     assert str(folder) in printed
     table = json.loads((folder / "table.json").read_text())
-    titles = ["untrained encoder", "plain masked auto-encoder", "FD-MAE (+ multi-tube masking)"]
+    titles = ["untrained encoder", "plain masked auto-encoder", "FD-MAE"]
     assert list(table) == titles
     for title, scores in table.items():
         assert 0 <= scores["linear probe"] <= 1

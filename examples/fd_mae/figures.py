@@ -17,7 +17,11 @@ from examples.fd_mae.pretrain import Pretraining, reconstructed_signal
 from skelfreq.functional import relative_log_amplitude, split_frames
 from skelfreq.skeletons import SkeletonLayout
 
-COLOURS = {"FD-MAE": "#0b6fb8", "plain masked auto-encoder": "#d1662f", "untrained": "#777777"}
+COLOURS = {
+    "FD-MAE": "#0b6fb8",
+    "plain masked auto-encoder": "#d1662f",
+    "untrained encoder": "#777777",
+}
 
 
 def draw_losses(runs: dict[str, Pretraining], path: Path) -> None:
@@ -29,6 +33,7 @@ def draw_losses(runs: dict[str, Pretraining], path: Path) -> None:
             if max(values) > 0:
                 axis.plot(range(1, len(values) + 1), values, label=part.replace("_", " "))
         axis.set(title=f"{name}: loss", xlabel="epoch", ylabel="loss", yscale="log")
+        axis.xaxis.get_major_locator().set_params(integer=True)
         axis.legend(fontsize=8)
     _save(figure, path)
 
@@ -50,6 +55,8 @@ def draw_smoothness(runs: dict[str, Pretraining], path: Path) -> None:
         yscale="log",
     )
     curve.legend(fontsize=8)
+    for axis in (curve, jumps):
+        axis.xaxis.get_major_locator().set_params(integer=True)
     _save(figure, path)
 
 

@@ -37,7 +37,7 @@ TITLES = {
     "base": "plain, with FD-MAE's target",
     "dual-path": "+ dual path",
     "dual-path+frequency": "+ frequency reconstruction",
-    "fd-mae": "FD-MAE (+ multi-tube masking)",
+    "fd-mae": "FD-MAE",
 }
 
 

@@ -2,12 +2,10 @@
 
 from skelfreq.functional.bands import apply_gain, resample, split_bands
 from skelfreq.functional.cosine import dct, dct_matrix, idct
+from skelfreq.functional.fd_mae import FDMAELoss, Reconstruction, fd_mae_loss
 from skelfreq.functional.fourier import irdft, rdft, relative_log_amplitude
 from skelfreq.functional.frames import merge_frames, motion, split_frames
 from skelfreq.functional.losses import (
-    FDMAELoss,
-    Reconstruction,
-    fd_mae_loss,
     frequency_reconstruction_loss,
     motion_consistency_loss,
     motion_reconstruction_loss,

@@ -1,0 +1,287 @@
+"""Draw the pictures of the documentation: ``python docs/figures.py``, the package installed."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from examples.data import synthetic_ntu25
+from skelfreq import TubeMasking, cosine_momentum
+from skelfreq.functional import apply_gain, dct, dct_matrix, motion, resample, split_bands
+from skelfreq.skeletons import get_layout
+
+BLUE, ORANGE, GREY, GREEN = "#0b6fb8", "#d1662f", "#8a8a8a", "#2f8f5b"
+FRAMES, RATE = 120, 30.0  # a clip of 4 seconds
+# A version in the file would make it differ from machine to machine.
+NO_VERSION = {"Software": None}
+IMAGES = Path(__file__).parent / "images"
+
+
+def wave(frames: int = FRAMES) -> Tensor:
+    """Height of a waving hand in metres: a slow lift, and a wave of 2 Hz that comes and goes."""
+    t = torch.arange(frames, dtype=torch.float64) / RATE
+    lift = 0.5 / (1 + torch.exp(-4 * (t - 1)))
+    envelope = torch.exp(-((t - 2.4) ** 2) / 0.5)
+    generator = torch.Generator().manual_seed(0)
+    noise = 0.006 * torch.randn(frames, generator=generator, dtype=torch.float64)
+    return 0.9 + lift + 0.12 * envelope * torch.sin(2 * math.pi * 2 * t) + noise
+
+
+def seconds(frames: int) -> Tensor:
+    """Return the time of each frame."""
+    return torch.arange(frames) / RATE
+
+
+def draw_basis() -> Figure:
+    """Draw the first cosines of the DCT with their frequency in Hz."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4), width_ratios=(1.1, 1))
+    basis, t = dct_matrix(FRAMES, torch.float64), seconds(FRAMES)
+    for k in range(5):
+        left.plot(t, basis[k] + 0.36 * (4 - k), color=BLUE)
+        left.text(4.1, 0.36 * (4 - k), f"k = {k}: {k * RATE / (2 * FRAMES):.3f} Hz", va="center")
+    left.set(title="Basis of the DCT: k half periods", xlabel="time (s)", yticks=[], xlim=(0, 5.9))
+    left.set_xticks(range(5))
+    spectrum = dct(wave() - wave().mean()).abs()
+    hertz = torch.arange(FRAMES) * RATE / (2 * FRAMES)
+    right.bar(hertz[:40], spectrum[:40], width=0.09, color=BLUE)
+    right.set(
+        title="A waving hand, mean removed",
+        xlabel="frequency (Hz)",
+        ylabel="|X_k| (m)",
+        ylim=(0, 1.9),
+    )
+    right.annotate("wave, 2 Hz", (2, 0.42), (2.6, 1.1), arrowprops={"arrowstyle": "->"})
+    right.annotate("lift of the arm", (0.15, 1.6), (0.9, 1.7), arrowprops={"arrowstyle": "->"})
+    return figure
+
+
+def draw_padding() -> Figure:
+    """Show how padding leaks into a band unless the length is known."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.2))
+    length, x = 75, wave()
+    x[length:] = 0
+    left.plot(seconds(FRAMES), x, color=BLUE)
+    left.axvspan(length / RATE, 4, color=GREY, alpha=0.25, lw=0)
+    left.text(3.2, 0.65, "padding", ha="center")
+    left.set(title="A clip of 75 frames, padded to 120", xlabel="time (s)", ylabel="height (m)")
+    plain = split_bands(x, 30)[0]
+    aware = split_bands(x[None], 30, lengths=torch.tensor([length]))[0][0]
+    near = slice(60, 85)
+    t = seconds(FRAMES)[near]
+    right.plot(t, x[near], color=GREY, lw=4, alpha=0.5, label="signal")
+    right.plot(t, plain[near], color=ORANGE, label="padding taken for motion")
+    right.plot(t, aware[near], color=BLUE, label="with lengths=75")
+    right.set(
+        title="Low band (k < 30) at the end of the clip", xlabel="time (s)", ylabel="height (m)"
+    )
+    right.legend(loc="lower left")
+    return figure
+
+
+def draw_tube_mask() -> Figure:
+    """Draw a mask at three tube lengths."""
+    lengths = (1, 3, 30)
+    figure, axes = plt.subplots(1, 3, figsize=(9.5, 3.6), sharey=True)
+    for axis, tube_length in zip(axes, lengths, strict=True):
+        masking = TubeMasking(25, 0.88, tube_length)
+        mask = masking((1, 30, 25, 1), generator=torch.Generator().manual_seed(1)).mask[0]
+        axis.imshow(mask.T, cmap="Blues", vmin=-0.15, vmax=1.3, aspect="auto", origin="lower")
+        for step in range(tube_length, 30, tube_length) if tube_length > 1 else ():
+            axis.axvline(step - 0.5, color="white", lw=0.8)
+        plural = "step" if tube_length == 1 else "steps"
+        axis.set(title=f"tubes of {tube_length} {plural}", xlabel="token step")
+    axes[0].set_ylabel("joint")
+    figure.suptitle("22 of 25 joints masked (dark) in every tube", fontsize=13)
+    return figure
+
+
+def box(
+    axis: Axes, x: float, y: float, text: str, colour: str, width: float = 1.5, height: float = 0.62
+) -> None:
+    """Draw a labelled box centred at (x, y)."""
+    axis.text(x, y, text, ha="center", va="center", fontsize=11, zorder=3)
+    patch = plt.Rectangle(
+        (x - width / 2, y - height / 2), width, height, fc=colour, ec="black", alpha=0.25, lw=0
+    )
+    axis.add_patch(patch)
+    axis.add_patch(plt.Rectangle(patch.get_xy(), width, height, fill=False, ec=colour, lw=1.5))
+
+
+def arrow(
+    axis: Axes, start: tuple[float, float], end: tuple[float, float], **style: object
+) -> None:
+    """Draw an arrow; ``style`` as in matplotlib's ``arrowprops``."""
+    axis.annotate("", end, start, arrowprops={"arrowstyle": "-|>", "color": "black", **style})
+
+
+def draw_ssfrm() -> Figure:
+    """Draw the three sub-modules with their frame counts."""
+    figure, axis = plt.subplots(figsize=(10, 3.5))
+    axis.set(xlim=(0, 11.6), ylim=(0, 3.6), title="SSFRM with T_p = 30 token steps of 4 frames")
+    axis.axis("off")
+    box(axis, 1.0, 1.7, "features\n[N, D, 30, V]", GREY, 1.6, 0.9)
+    columns = ((3.5, "scale up"), (6.0, "feature mapping"), (8.5, "reconstruction"))
+    for x, name in columns:
+        axis.text(x, 3.2, name, ha="center", fontsize=12, weight="bold")
+    rows = (
+        (2.4, ORANGE, "ConvT ×4, GELU", "T = 120", "ConvT ×1", "high\n[N, 3, 120, V]"),
+        (1.0, BLUE, "ConvT, GELU,\nConvT ×2, GELU", "T = 60", "ConvT ×2", "low\n[N, 3, 120, V]"),
+    )
+    for y, colour, scale, frames, last, out in rows:
+        box(axis, 3.5, y, scale, colour, 1.9, 0.8)
+        box(axis, 6.0, y, f"grouped, 1×1 conv\n{frames}", colour, 1.9, 0.8)
+        box(axis, 8.5, y, f"grouped, 1×1 conv,\nGELU, {last}", colour, 1.9, 0.8)
+        box(axis, 10.7, y, out, colour, 1.6, 0.8)
+        arrow(axis, (1.8, 1.7), (2.55, y))
+        for left, right in ((4.45, 5.05), (6.95, 7.55), (9.45, 9.9)):
+            arrow(axis, (left, y), (right, y))
+    axis.text(5.8, 0.25, "all convolutions run along time; joints are not mixed", ha="center")
+    return figure
+
+
+def draw_ema() -> Figure:
+    """Show how the target follows a noisy online parameter, and the schedule of the momentum."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.3))
+    updates = 1000
+    generator = torch.Generator().manual_seed(0)
+    k = torch.arange(updates)
+    online = 1 - torch.exp(-k / 150) + 0.12 * torch.randn(updates, generator=generator)
+    left.plot(k, online, color=GREY, lw=0.6, alpha=0.7, label="online")
+    for momentum, colour in ((0.98, ORANGE), (0.996, BLUE)):
+        target, path = float(online[0]), []
+        for value in online.tolist():
+            target = momentum * target + (1 - momentum) * value
+            path.append(target)
+        left.plot(k, path, color=colour, lw=2, label=f"target, γ = {momentum}")
+    left.set(title="The target follows, smoothed", xlabel="update", ylabel="parameter value")
+    left.legend(loc="lower right")
+    schedule = cosine_momentum(0.996, updates)
+    gammas = [schedule(step) for step in range(updates)]
+    right.plot(k, gammas, color=BLUE)
+    right.set(title="cosine_momentum(0.996, 1000)", xlabel="update", ylabel="momentum γ")
+    right.ticklabel_format(axis="y", useOffset=False)
+    return figure
+
+
+def waving_hand() -> Tensor:
+    """Sideways position of the right hand in a synthetic clip [T], metres."""
+    clips = synthetic_ntu25(num_classes=2, num_subjects=1, clips_per=1, num_frames=120, dropout=0)
+    clip = torch.from_numpy(clips.joints)[-int(clips.lengths[-1]) :].double()
+    return clip[:, get_layout("ntu25").joints.index("right hand"), 0]
+
+
+def draw_bands() -> Figure:
+    """Draw a hand's motion with its low and its high band, SSFRM's two targets."""
+    figure, axes = plt.subplots(1, 3, figsize=(10, 3.3), sharey=True)
+    x = 100 * motion(waving_hand(), dim=0)
+    hertz = 4.0
+    cutoff = round(2 * len(x) * hertz / RATE)
+    low, high = split_bands(x, cutoff)
+    t = seconds(len(x))
+    panels = (
+        (x, "motion d(S)", GREY),
+        (low, f"low band: k < {cutoff}, below {hertz:g} Hz", BLUE),
+        (high, f"high band: {hertz:g} Hz and above", ORANGE),
+    )
+    for axis, (signal, title, colour) in zip(axes, panels, strict=True):
+        axis.plot(t, signal, color=colour, lw=1.4)
+        axis.set(title=title, xlabel="time (s)")
+    axes[0].set_ylabel("cm per frame")
+    return figure
+
+
+def draw_gain_and_resample() -> Figure:
+    """Show a gain curve at work, and band-limited resampling."""
+    figure, (left, middle, right) = plt.subplots(1, 3, figsize=(11, 3.5))
+    x, t = wave(), seconds(FRAMES)
+    k = torch.arange(FRAMES, dtype=torch.float64)
+    gain = torch.where(k < 10, 1.0, 1 / (1 + ((k - 10) / 8) ** 2))
+    left.plot(k * RATE / (2 * FRAMES), gain, color=BLUE)
+    left.set(title="a gain curve", xlabel="frequency (Hz)", ylabel="gain", ylim=(0, 1.05))
+    middle.plot(t, x, color=GREY, lw=3, alpha=0.5, label="x")
+    middle.plot(t, apply_gain(x, gain), color=BLUE, label="apply_gain(x, gain)")
+    middle.set(title="applied to a hand's height", xlabel="time (s)", ylabel="height (m)")
+    middle.legend(loc="lower right")
+    size = 40
+    small = resample(x, size)
+    centre = (torch.arange(size) + 0.5) / size * FRAMES / RATE
+    right.plot((torch.arange(FRAMES) + 0.5) / RATE, x, color=GREY, lw=3, alpha=0.5, label="x")
+    right.plot(centre, small, "o-", color=ORANGE, ms=3, lw=0.8, label="resample(x, 40)")
+    right.set(title="120 frames to 40", xlabel="time (s)", ylabel="height (m)")
+    right.legend(loc="lower right")
+    return figure
+
+
+def draw_losses() -> Figure:
+    """Show which reconstruction meets which target, and where the gradient stops."""
+    figure, axis = plt.subplots(figsize=(10, 3.7))
+    axis.set(xlim=(0, 12), ylim=(0.1, 4.0), title="The terms of FD-MAE's loss")
+    axis.axis("off")
+    rows = (
+        (3.1, BLUE, "online branch", "even frames", ""),
+        (0.9, GREY, "target branch\n(moving average)", "odd frames", " (no gradient)"),
+    )
+    for y, colour, name, frames, note in rows:
+        box(axis, 1.2, y, f"{name}\n{frames}", colour, 2.1, 1.1)
+        box(axis, 4.4, y + 0.42, "signal φ(S')", colour, 2.0, 0.6)
+        box(axis, 4.4, y - 0.42, "bands high, low", colour, 2.0, 0.6)
+        for offset in (0.42, -0.42):
+            arrow(axis, (2.25, y), (3.4, y + offset))
+        box(axis, 10.6, y + 0.42, "motion d(S)", GREEN, 2.2, 0.6)
+        box(axis, 10.6, y - 0.42, "its bands F", GREEN, 2.2, 0.6)
+        for offset, text in ((0.42, "L_m: squared error"), (-0.42, "L_mf: |high|, low²")):
+            arrow(axis, (5.4, y + offset), (9.5, y + offset), arrowstyle="<|-|>", color=colour)
+            axis.text(7.45, y + offset + 0.1, text + note, ha="center", fontsize=11)
+    arrow(axis, (5.75, 1.32), (5.75, 3.52), arrowstyle="<|-|>")
+    axis.text(5.95, 2.05, "L_mc: squared error, gradient to the online branch only", fontsize=11)
+    return figure
+
+
+PICTURES: dict[str, Callable[[], Figure]] = {
+    "basis": draw_basis,
+    "padding": draw_padding,
+    "tube_mask": draw_tube_mask,
+    "ssfrm": draw_ssfrm,
+    "ema": draw_ema,
+    "bands": draw_bands,
+    "gain_and_resample": draw_gain_and_resample,
+    "losses": draw_losses,
+}
+
+
+def main() -> None:
+    """Draw all pictures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=IMAGES)
+    folder = parser.parse_args().out
+    folder.mkdir(parents=True, exist_ok=True)
+    style = {
+        "font.size": 12,  # legible at half the size
+        "axes.titlesize": 12.5,
+        "legend.fontsize": 10.5,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+    }
+    for name, draw in PICTURES.items():
+        with plt.rc_context(style):
+            figure = draw()
+            figure.tight_layout()
+            figure.savefig(
+                folder / f"{name}.png", dpi=90, metadata=NO_VERSION, pil_kwargs={"optimize": True}
+            )
+            plt.close(figure)
+
+
+if __name__ == "__main__":
+    main()

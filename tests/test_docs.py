@@ -1,0 +1,127 @@
+"""The documents: code blocks run, links and pictures exist, docstrings say what they must."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+
+import skelfreq
+from skelfreq import functional, nn, skeletons
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
+MAX_PICTURE_BYTES = 60_000
+every_page = pytest.mark.parametrize("page", PAGES, ids=lambda p: p.stem)
+
+
+def python_blocks(page: Path) -> list[tuple[int, str]]:
+    """Return each Python block with the number of the line it starts on."""
+    text = page.read_text()
+    return [
+        (text.count("\n", 0, match.start(2)), match[2])
+        for match in FENCE.finditer(text)
+        if match[1] == "python"
+    ]
+
+
+def targets(page: Path) -> list[str]:
+    """Return what the page links to, code left out."""
+    return LINK.findall(FENCE.sub("", page.read_text()))
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the fragments that the page's headings can be reached by."""
+    headings = re.findall(r"^#+ (.+)$", FENCE.sub("", page.read_text()), re.MULTILINE)
+    kept = (re.sub(r"[^\w\- ]", "", heading.lower()) for heading in headings)
+    return {heading.strip().replace(" ", "-") for heading in kept}
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if python_blocks(p)], ids=lambda p: p.stem)
+def test_python_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    namespace: dict[str, Any] = {"__name__": "__docs__"}
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        for line, block in python_blocks(page):
+            # Empty lines in front, so that a traceback names the line of the page.
+            exec(compile("\n" * line + block, str(page), "exec"), namespace)
+
+
+@every_page
+def test_links_and_pictures_exist(page: Path) -> None:
+    for target in targets(page):
+        if target.startswith(("https://", "http://")):
+            continue
+        name, _, fragment = target.partition("#")
+        file = page.parent / name if name else page
+        assert file.exists(), f"{page.name} links to {target}"
+        assert not fragment or fragment in anchors(file), f"{page.name} links to {target}"
+
+
+@every_page
+def test_fences_are_closed_and_named(page: Path) -> None:
+    marks = re.findall(r"^```(.*)$", page.read_text(), re.MULTILINE)
+    assert len(marks) % 2 == 0
+    assert all(mark in {"bash", "python", "text", "bibtex", "math"} for mark in marks[::2])
+
+
+def test_pictures_are_small_and_shown() -> None:
+    pictures = sorted((ROOT / "docs").rglob("*.png"))
+    shown = {(page.parent / target).resolve() for page in PAGES for target in targets(page)}
+    assert pictures
+    assert [p.name for p in pictures if p not in shown] == []
+    assert [p.name for p in pictures if p.stat().st_size > MAX_PICTURE_BYTES] == []
+
+
+def test_every_layer_has_its_page() -> None:
+    index = (ROOT / "docs" / "index.md").read_text()
+    for page in sorted((ROOT / "docs").glob("*.md")):
+        assert page.name == "index.md" or f"({page.name})" in index, page.name
+    for name in ("TubeMasking", "SSFRM", "EMADualPath", *functional.__all__):
+        assert any(re.search(rf"`{name}\b", page.read_text()) for page in PAGES), name
+
+
+def test_citation() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert {"cff-version", "message", "title", "authors", "license"} <= citation.keys()
+    assert citation["type"] == "software"
+    assert citation["version"] == skelfreq.__version__
+    assert "10.1109/LSP.2024.3525398" in {entry["doi"] for entry in citation["references"]}
+
+
+def test_readme_holds_the_two_commands() -> None:
+    text = (ROOT / "README.md").read_text()
+    for mark, last in (("run", "python -m examples.fd_mae"), ("test", "pytest")):
+        block = re.search(rf"^<!-- ci: {mark} -->\n```bash\n(.*?)^```$", text, re.M | re.S)
+        assert block, f"README.md has no block marked 'ci: {mark}'"
+        assert block[1].strip().splitlines()[-1] == last
+
+
+def public(module: Any) -> list[Any]:
+    return [pytest.param(getattr(module, name), id=name) for name in module.__all__]
+
+
+@pytest.mark.parametrize("value", [*public(functional), *public(nn), *public(skeletons)])
+def test_docstrings_name_errors_and_source(value: Any) -> None:
+    doc = inspect.getdoc(value) or ""
+    if inspect.isclass(value) and issubclass(value, tuple):
+        assert "Attributes\n---" in doc  # a named record: it checks nothing and computes nothing
+        return
+    assert "Raises\n---" in doc
+    assert "Source:" in doc or "Source\n---" in doc
+    assert "Examples\n---" in doc
+
+
+def test_public_names_resolve_and_are_sorted() -> None:
+    for module in (skelfreq, functional, nn, skeletons):
+        assert len(set(module.__all__)) == len(module.__all__)
+        for name in module.__all__:
+            assert hasattr(module, name), name

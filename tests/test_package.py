@@ -1,0 +1,76 @@
+"""How the package is put together: who may import whom, and how long a file may grow."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+import skelfreq
+
+PACKAGE = Path(skelfreq.__file__).parent
+MODULES = {
+    ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in sorted(PACKAGE.rglob("*.py"))
+}
+MAX_LINES = 300
+RUNTIME_PACKAGES = {"torch", "torch_dct", "numpy", "einops", "skelfreq"}
+
+
+def imported(source: str) -> set[str]:
+    """Return every module named by an import statement, at any depth of the file."""
+    names = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            # The package writes its imports out; a relative one would slip through here.
+            assert node.level == 0, f"line {node.lineno}: relative import"
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return names
+
+
+def lapses(module: str, source: str) -> list[str]:
+    """Return the imports of ``module`` that the layering does not allow."""
+    names = imported(source)
+    own = {name for name in names if name.startswith("skelfreq")}
+    roots = {name.split(".")[0] for name in names}
+    found = sorted(roots - RUNTIME_PACKAGES - set(sys.stdlib_module_names))
+    if module == "skelfreq._checks":
+        found += sorted(own)
+    if module.startswith("skelfreq.functional"):
+        found += sorted(n for n in names if n.startswith(("skelfreq.nn", "torch.nn")))
+    if module.startswith("skelfreq.nn."):
+        found += sorted(n for n in own if n.startswith("skelfreq.nn"))
+    return found
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_layering(module: str) -> None:
+    assert not lapses(module, MODULES[module].read_text())
+
+
+@pytest.mark.parametrize(
+    ("module", "line"),
+    [
+        ("skelfreq._checks", "from skelfreq.functional import dct"),
+        ("skelfreq.functional.cosine", "from torch import Tensor, nn"),
+        ("skelfreq.functional.cosine", "import skelfreq.nn"),
+        ("skelfreq.functional.cosine", "from skelfreq import nn"),
+        ("skelfreq.nn.ssfrm", "from skelfreq.nn.ema import EMADualPath"),
+        ("skelfreq.nn.ssfrm", "from examples.runs import new_folder"),
+        ("skelfreq.nn.ssfrm", "import matplotlib.pyplot as plt"),
+        ("skelfreq.skeletons", "import tqdm, sklearn, scipy.fft"),
+        ("skelfreq.skeletons", "from benchmarks import report"),
+    ],
+)
+def test_the_layering_test_finds(module: str, line: str) -> None:
+    assert lapses(module, f"def f():\n    {line}\n")
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_files_stay_small(module: str) -> None:
+    lines = len(MODULES[module].read_text().splitlines())
+    assert lines <= MAX_LINES, f"{lines} lines: one idea per file, split it"
