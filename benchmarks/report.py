@@ -40,7 +40,8 @@ def machine() -> str:
     """Describe what was measured on, for the reader of a table."""
     return (
         f"{processor()}, {os.cpu_count()} cores, {torch.get_num_threads()} thread(s) in use; "
-        f"load average {os.getloadavg()[0]:.1f}; {platform.system()}, Python {platform.python_version()}, torch {torch.__version__}"
+        f"load average {os.getloadavg()[0]:.1f}; {platform.system()}, "
+        f"Python {platform.python_version()}, torch {torch.__version__}"
     )
 
 

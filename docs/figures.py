@@ -11,9 +11,11 @@ import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
+import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from PIL import Image
 from torch import Tensor
 
 from examples.data import synthetic_ntu25
@@ -23,8 +25,7 @@ from skelfreq.skeletons import get_layout
 
 BLUE, ORANGE, GREY, GREEN = "#0b6fb8", "#d1662f", "#8a8a8a", "#2f8f5b"
 FRAMES, RATE = 120, 30.0  # a clip of 4 seconds
-# A version in the file would make it differ from machine to machine.
-NO_VERSION = {"Software": None}
+COLOURS = 48
 IMAGES = Path(__file__).parent / "images"
 
 
@@ -80,8 +81,8 @@ def draw_padding() -> Figure:
     near = slice(60, 85)
     t = seconds(FRAMES)[near]
     right.plot(t, x[near], color=GREY, lw=4, alpha=0.5, label="signal")
-    right.plot(t, plain[near], color=ORANGE, label="padding taken for motion")
-    right.plot(t, aware[near], color=BLUE, label="with lengths=75")
+    right.plot(t, plain[near], color=ORANGE, label="without lengths")
+    right.plot(t, aware[near], color=BLUE, label="with lengths")
     right.set(
         title="Low band (k < 30) at the end of the clip", xlabel="time (s)", ylabel="height (m)"
     )
@@ -139,12 +140,12 @@ def draw_ssfrm() -> Figure:
         (1.0, BLUE, "ConvT, GELU,\nConvT ×2, GELU", "T = 60", "ConvT ×2", "low\n[N, 3, 120, V]"),
     )
     for y, colour, scale, frames, last, out in rows:
-        box(axis, 3.5, y, scale, colour, 1.9, 0.8)
-        box(axis, 6.0, y, f"grouped, 1×1 conv\n{frames}", colour, 1.9, 0.8)
-        box(axis, 8.5, y, f"grouped, 1×1 conv,\nGELU, {last}", colour, 1.9, 0.8)
+        box(axis, 3.5, y, scale, colour, 2.15, 0.85)
+        box(axis, 6.0, y, f"grouped, 1×1 conv\n{frames}", colour, 2.15, 0.85)
+        box(axis, 8.5, y, f"grouped, 1×1 conv,\nGELU, {last}", colour, 2.15, 0.85)
         box(axis, 10.7, y, out, colour, 1.6, 0.8)
-        arrow(axis, (1.8, 1.7), (2.55, y))
-        for left, right in ((4.45, 5.05), (6.95, 7.55), (9.45, 9.9)):
+        arrow(axis, (1.8, 1.7), (2.4, y))
+        for left, right in ((4.6, 4.9), (7.1, 7.4), (9.6, 9.9)):
             arrow(axis, (left, y), (right, y))
     axis.text(5.8, 0.25, "all convolutions run along time; joints are not mixed", ha="center")
     return figure
@@ -242,9 +243,9 @@ def draw_losses() -> Figure:
         box(axis, 10.6, y - 0.42, "its bands F", GREEN, 2.2, 0.6)
         for offset, text in ((0.42, "L_m: squared error"), (-0.42, "L_mf: |high|, low²")):
             arrow(axis, (5.4, y + offset), (9.5, y + offset), arrowstyle="<|-|>", color=colour)
-            axis.text(7.45, y + offset + 0.1, text + note, ha="center", fontsize=11)
-    arrow(axis, (5.75, 1.32), (5.75, 3.52), arrowstyle="<|-|>")
-    axis.text(5.95, 2.05, "L_mc: squared error, gradient to the online branch only", fontsize=11)
+            axis.text(7.75, y + offset + 0.1, text + note, ha="center", fontsize=11)
+    arrow(axis, (5.65, 1.32), (5.65, 3.52), arrowstyle="<|-|>")
+    axis.text(5.8, 2.05, "L_mc: squared error, gradient to the online branch only", fontsize=11)
     return figure
 
 
@@ -267,6 +268,7 @@ def main() -> None:
     folder = parser.parse_args().out
     folder.mkdir(parents=True, exist_ok=True)
     style = {
+        "figure.dpi": 90,
         "font.size": 12,  # legible at half the size
         "axes.titlesize": 12.5,
         "legend.fontsize": 10.5,
@@ -277,8 +279,11 @@ def main() -> None:
         with plt.rc_context(style):
             figure = draw()
             figure.tight_layout()
-            figure.savefig(
-                folder / f"{name}.png", dpi=90, metadata=NO_VERSION, pil_kwargs={"optimize": True}
+            figure.canvas.draw()
+            image = Image.fromarray(np.asarray(figure.canvas.buffer_rgba())).convert("RGB")
+            # A palette takes half the bytes, and no version is written that would differ.
+            image.quantize(COLOURS, dither=Image.Dither.NONE).save(
+                folder / f"{name}.png", optimize=True
             )
             plt.close(figure)
 

@@ -28,7 +28,7 @@ class FineTuning:
 
     steps: int = 300
     batch_size: int = 48
-    lr: float = 1e-3
+    lr: float = 3e-3
     layer_decay: float = 0.8
     weight_decay: float = 0.05
     label_smoothing: float = 0.1

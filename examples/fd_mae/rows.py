@@ -48,7 +48,6 @@ class Evaluation:
     linear: bool = True
     label_shares: tuple[float, ...] = ()
     fine_tuning: FineTuning = field(default_factory=FineTuning)
-    few_labels: FineTuning = field(default_factory=lambda: FineTuning(steps=120))
     draws: int = 1  # label draws averaged when not all labels are used
 
 
@@ -96,14 +95,15 @@ def evaluate(
         scores["linear probe"] = linear_probe(network.encoder, task.train, task.test)
     for share in evaluation.label_shares:
         few = share < 1
-        settings = evaluation.few_labels if few else evaluation.fine_tuning
         accuracies = []
         for draw in range(evaluation.draws if few else 1):
             generator = torch.Generator().manual_seed(1000 + 100 * seed + draw)
             chosen = take_labels(task.train.labels, share, generator)
             subset = Labelled(task.train.clips[chosen], task.train.labels[chosen])
             accuracies.append(
-                fine_tune(network.encoder, subset, task.test, settings, seed=100 * seed + draw)
+                fine_tune(
+                    network.encoder, subset, task.test, evaluation.fine_tuning, 100 * seed + draw
+                )
             )
         name = f"fine-tuning, {share:.0%} of labels" if few else "fine-tuning"
         scores[name] = sum(accuracies) / len(accuracies)
