@@ -84,6 +84,17 @@ def test_pictures_are_small_and_shown() -> None:
     assert [p.name for p in pictures if p.stat().st_size > MAX_PICTURE_BYTES] == []
 
 
+def test_pictures_are_those_that_are_drawn(tmp_path: Path) -> None:
+    subprocess.run(
+        [sys.executable, "docs/figures.py", "--out", str(tmp_path)],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        check=True,
+    )
+    drawn = sorted(path.name for path in tmp_path.iterdir())
+    assert drawn == sorted(path.name for path in (ROOT / "docs" / "images").iterdir())
+
+
 def test_index_links_every_page() -> None:
     linked = targets(ROOT / "docs" / "index.md")
     pages = sorted(page.name for page in (ROOT / "docs").glob("*.md"))

@@ -475,3 +475,8 @@ def test_schedule_errors(call, error, words) -> None:
 
 def test_repr_shows_the_configuration() -> None:
     assert "momentum=0.9, buffers='average'" in repr(EMADualPath(net(), 0.9, "average"))
+
+
+def test_online_must_be_a_module() -> None:
+    with pytest.raises(TypeError, match=r"online must be a torch\.nn\.Module, got function"):
+        EMADualPath(lambda x: x)

@@ -43,7 +43,8 @@ def apply_gain(x: Tensor, gain: Tensor, dim: int = -1, lengths: Tensor | None = 
     TypeError
         ``x`` or ``gain`` is not real floating point.
     ValueError
-        The last axis of ``gain`` is not n, or its other axes do not broadcast.
+        The last axis of ``gain`` is not n, or its other axes do not broadcast; ``dim`` outside
+        ``x``, an empty axis, lengths outside [0, n].
 
     Notes
     -----
@@ -120,7 +121,7 @@ def split_bands(
     TypeError
         ``x`` is not real floating point, ``cutoff`` is no integer.
     ValueError
-        ``cutoff`` outside [0, n].
+        ``cutoff`` outside [0, n]; ``dim`` outside ``x``, an empty axis, lengths outside [0, n].
 
     Notes
     -----
@@ -178,7 +179,7 @@ def resample(x: Tensor, size: int, dim: int = -1) -> Tensor:
     TypeError
         ``x`` is not real floating point, ``size`` is no integer.
     ValueError
-        ``size`` below 1.
+        ``size`` below 1; ``dim`` outside ``x``, or an empty axis.
 
     Notes
     -----

@@ -25,6 +25,10 @@ class Reconstruction(NamedTuple):
     high, low : Tensor or None
         SSFRM's bands, [N, C, T, V]; ``low`` may keep its own, smaller number of frames.
         None without frequency reconstruction.
+
+    Notes
+    -----
+    Source: FD-MAE, sections II-C and II-E.
     """
 
     signal: Tensor
@@ -45,6 +49,10 @@ class FDMAELoss(NamedTuple):
         L_mc (eq. 3).
     frequency, target_frequency : Tensor
         The online and the target branch's part of L_mf (eq. 6).
+
+    Notes
+    -----
+    Source: FD-MAE, section II-E.
     """
 
     total: Tensor

@@ -78,7 +78,7 @@ def split_frames(x: Tensor, dim: int = -2) -> tuple[Tensor, Tensor]:
     Raises
     ------
     ValueError
-        Odd number of frames.
+        Odd number of frames; ``dim`` outside ``x``, or an empty axis.
 
     Notes
     -----
@@ -117,7 +117,7 @@ def merge_frames(target: Tensor, online: Tensor, dim: int = -2) -> Tensor:
     Raises
     ------
     ValueError
-        Shapes differ.
+        Shapes differ; ``dim`` outside them, or an empty axis.
     TypeError
         Dtypes differ.
 

@@ -43,6 +43,8 @@ def cosine_momentum(base: float, total_updates: int) -> Callable[[int], float]:
 
     Raises
     ------
+    TypeError
+        ``total_updates`` is no integer.
     ValueError
         ``base`` outside [0, 1], ``total_updates`` below 1.
 
@@ -107,6 +109,8 @@ class EMADualPath(nn.Module):
 
     Raises
     ------
+    TypeError
+        ``online`` is no module.
     ValueError
         ``momentum`` outside [0, 1] (also when a schedule returns it), unknown ``buffers``; in
         :meth:`update`: networks whose parameters no longer correspond.
@@ -135,6 +139,8 @@ class EMADualPath(nn.Module):
         schedule: Callable[[int], float] | None = None,
     ) -> None:
         super().__init__()
+        if not isinstance(online, nn.Module):
+            raise TypeError(f"online must be a torch.nn.Module, got {type(online).__name__}.")
         _check_momentum("momentum", momentum)
         check_option("buffers", buffers, ("copy", "average"))
         self.online = online

@@ -23,7 +23,16 @@ class TubeMask(NamedTuple):
         int64 [N, L_keep]: positions ``t * V + v`` of the visible tokens, ascending.
     ids_restore : Tensor
         int64 [N, T_p·V]: where each token stands in "visible tokens, then masked ones", so
-        that gathering by it undoes the selection (MAE's convention).
+        that gathering by it undoes the selection.
+
+    Raises
+    ------
+    ValueError
+        ``gather`` or ``scatter`` gets tokens that do not fit the mask.
+
+    Notes
+    -----
+    Source: the names and the meaning of both index tensors are MAE's (He et al., 2022).
     """
 
     mask: Tensor
@@ -79,6 +88,8 @@ class TubeMasking(nn.Module):
 
     Raises
     ------
+    TypeError
+        ``num_joints`` or ``tube_length`` is no integer.
     ValueError
         At construction: arguments outside their range. In forward: tokens without V joints
         on axis 2.

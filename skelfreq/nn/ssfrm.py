@@ -114,8 +114,8 @@ class SSFRM(nn.Module):
 
     Notes
     -----
-    Cost per joint and frame: about 2h²/patch_frames·(low_scale + high_scale)·(2 + 3/groups·2)
-    plus the transposed convolutions' 2h²·(patch + 2) multiplications for h hidden channels.
+    Cost per token in multiplications, for h hidden channels and g groups: D·h·(high_scale + 5)
+    + h²·(low_scale + 2) + 2h²·(high_scale + low_scale)·(1 + 3/g), and the last layer.
     Source: FD-MAE, section II-C and Fig. 2. The letter gives no kernel sizes, widths or
     groups; those are ours, as is the point-wise GELU in the last sub-module. Defaults reach the
     frame rate with ×4 (patches of 4 frames) and half of it with ×2.
