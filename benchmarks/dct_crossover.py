@@ -8,7 +8,10 @@ of ``[R, T, 25]``.
 from __future__ import annotations
 
 import argparse
+import os
+import statistics
 from collections.abc import Callable
+from importlib.metadata import version
 
 import torch
 from torch import Tensor
@@ -16,10 +19,12 @@ from torch import Tensor
 from benchmarks.report import interleaved_medians, machine, table, write_section
 from skelfreq.functional import cosine, dct, fourier, idct, irdft, rdft
 
-POINTS = (16, 32, 64, 120, 128, 192, 256, 300, 384, 512, 768, 1024)
-NUMBERS = 2_000_000
+POINTS = (16, 25, 64, 120, 160, 200, 256, 300, 384, 512, 1024)
+QUICK_POINTS = (16, 64, 256, 1024)
+NUMBERS, QUICK_NUMBERS = 2_000_000, 500_000
 JOINTS = 25
 ALWAYS, NEVER = 10**9, 0
+HEADER = ["along", "pass", "T", "product ms", "FFT ms", "`x.clone()` ms", "FFT / product", "spread"]
 
 
 def dct_round_trip(x: Tensor, dim: int, limit: int) -> Tensor:
@@ -38,11 +43,13 @@ TRANSFORMS: dict[str, Callable[[Tensor, int, int], Tensor]] = {
 }
 
 
-def measure(transform: str, points: int, dim: int, backward: bool, repeats: int) -> list[float]:
-    """Return seconds by product, by FFT, and of a copy of the same bytes."""
-    shape = (NUMBERS // points, points)
+def routes(
+    transform: str, points: int, dim: int, backward: bool, numbers: int
+) -> dict[str, Callable[[], object]]:
+    """Return what to time: either route, and a copy of the same bytes."""
+    shape = (numbers // points, points)
     if dim == -2:
-        shape = (NUMBERS // (points * JOINTS), points, JOINTS)
+        shape = (numbers // (points * JOINTS), points, JOINTS)
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(shape, generator=generator)
     upstream = torch.randn(shape, generator=generator)
@@ -54,31 +61,55 @@ def measure(transform: str, points: int, dim: int, backward: bool, repeats: int)
         leaf = x.clone().requires_grad_()
         return lambda: torch.autograd.grad(function(leaf, dim, limit), leaf, upstream)
 
-    medians = interleaved_medians(
-        {"product": route(ALWAYS), "fft": route(NEVER), "copy": x.clone}, repeats
-    )
-    return [medians["product"], medians["fft"], medians["copy"]]
+    return {"product": route(ALWAYS), "fft": route(NEVER), "copy": x.clone}
+
+
+def crossover(won: dict[int, bool]) -> int:
+    """Return the last number of points before the first one at which the product lost."""
+    limit = 0
+    for points, product_won in sorted(won.items()):
+        if not product_won:
+            break
+        limit = points
+    return limit
 
 
 def main() -> None:
     """Measure, print, and with ``--write`` update the page."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repeats", type=int, default=9)
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--rounds", type=int, default=3, help="the spread is over these")
+    parser.add_argument("--repeats", type=int, default=3, help="in every round, after a warm-up")
+    parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--write", action="store_true", help="update docs/benchmarks.md")
+    parser.add_argument("--quick", action="store_true", help="under 30 s, on less; a rough look")
     args = parser.parse_args()
+    if args.quick and args.write:
+        parser.error("--quick measures too little for the page: leave --write out")
+    points_list, numbers = (QUICK_POINTS, QUICK_NUMBERS) if args.quick else (POINTS, NUMBERS)
+    rounds = 2 if args.quick else args.rounds
     torch.set_num_threads(args.threads)
+    busy = os.getloadavg()[0]
     print(machine())
     limits = cosine.BASIS_MAX_POINTS, fourier.DFT_BASIS_MAX_POINTS
     sections = []
     for transform in TRANSFORMS:
-        rows, lost = [], set()
+        rows = []
+        # By number of points, whether the product won with backward in both layouts: in the
+        # median, and in every round.
+        usually, always = dict.fromkeys(points_list, True), dict.fromkeys(points_list, True)
         for dim in (-1, -2):
             for backward in (False, True):
-                for points in POINTS:
-                    product, fft, copy = measure(transform, points, dim, backward, args.repeats)
-                    if backward and product > fft:
-                        lost.add(points)
+                for points in points_list:
+                    candidates = routes(transform, points, dim, backward, numbers)
+                    seconds = [interleaved_medians(candidates, args.repeats) for _ in range(rounds)]
+                    product, fft, copy = (
+                        statistics.median(one[name] for one in seconds) for name in candidates
+                    )
+                    ratios = sorted(one["fft"] / one["product"] for one in seconds)
+                    ratio = statistics.median(ratios)
+                    if backward:
+                        usually[points] &= ratio > 1
+                        always[points] &= ratios[0] > 1
                     rows.append(
                         [
                             "last axis" if dim == -1 else "time of [R, T, 25]",
@@ -86,28 +117,42 @@ def main() -> None:
                             str(points),
                             f"{1e3 * product:.1f}",
                             f"{1e3 * fft:.1f}",
-                            f"{fft / product:.2f}",
                             f"{1e3 * copy:.2f}",
+                            f"{ratio:.2f}",
+                            f"{ratios[0]:.2f} to {ratios[-1]:.2f}",
                         ]
                     )
                     print(f"{transform:14}", *(f"{cell:>19}" for cell in rows[-1]), flush=True)
-        header = ["along", "pass", "T", "product ms", "FFT ms", "FFT / product", "`x.clone()` ms"]
-        won = max((points for points in POINTS if points < min(lost, default=ALWAYS)), default=0)
-        verdict = f"Forward + backward, the product wins in both layouts up to T = {won}."
+        verdict = (
+            "Forward + backward, the product wins in both layouts up to "
+            f"T = {crossover(usually)} by the\nmedian ratio, and up to "
+            f"T = {crossover(always)} in every round."
+        )
         print(f"{transform}: {verdict}")
-        sections.append(f"### {transform}\n\n{verdict}\n\n{table(header, rows)}")
+        sections.append(f"### {transform}\n\n{verdict}\n\n{table(HEADER, rows)}")
     introduction = (
-        "About 2 million fp32 numbers per call. *Product*: one multiplication with the cached\n"
-        "basis. *FFT*: torch-dct for the DCT, `torch.fft` for the DFT. A ratio above 1 means that\n"
-        "the product is faster. The library takes the product up to "
-        f"T = {limits[0]} for the DCT and\nT = {limits[1]} for the DFT."
+        f"About {numbers // 10**6} million fp32 numbers per call. *Product*: one multiplication "
+        "with the cached\n"
+        f"basis. *FFT*: torch-dct {version('torch-dct')} for the DCT, `torch.fft` for the DFT. "
+        "A ratio above 1 means\n"
+        f"that the product is faster. Times are medians of {rounds} rounds, in which the three "
+        f"take turns\n{args.repeats} times after a warm-up; the spread is the lowest and highest "
+        "ratio of a round.\n"
+        f"The library takes the product up to T = {limits[0]} for the DCT and T = {limits[1]} for "
+        "the DFT."
     )
+    if busy > 0.5:
+        introduction += (
+            f"\n\nOther work ran at the same time, a load average of {busy:.1f} when this began: "
+            "compare the\ncolumns of a row, not rows, and take no time for that of an idle machine."
+        )
     if args.write:
         write_section(
             "dct_crossover",
             "Product with a basis, or FFT?",
             "\n\n".join([introduction, *sections]),
-            f"python -m benchmarks.dct_crossover --threads {args.threads} --write",
+            f"python -m benchmarks.dct_crossover --threads {args.threads} --rounds {rounds} "
+            f"--repeats {args.repeats} --write",
         )
 
 

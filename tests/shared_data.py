@@ -13,7 +13,7 @@ BESIDE_CHECKOUT = Path(__file__).resolve().parents[2] / "shared" / "data"
 def require_data(name: str) -> Path:
     """Return the path of ``name``; skip the test, or fail it where the data must be there.
 
-    ``SKELFREQ_REQUIRE_DATA=1`` says that it must, so that a continuous build cannot pass by
+    ``SKELFREQ_REQUIRE_DATA``, if set, says that it must, so that a continuous build cannot pass by
     skipping.
     """
     folder = Path(os.environ.get("SKELFREQ_DATA") or BESIDE_CHECKOUT)
@@ -21,6 +21,6 @@ def require_data(name: str) -> Path:
     if path.exists():
         return path
     reason = f"{name} is not in {folder}: set SKELFREQ_DATA to the folder that holds it"
-    if os.environ.get("SKELFREQ_REQUIRE_DATA") == "1":
+    if os.environ.get("SKELFREQ_REQUIRE_DATA"):
         pytest.fail(reason, pytrace=False)
     pytest.skip(reason)

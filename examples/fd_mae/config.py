@@ -89,7 +89,6 @@ PRESETS: dict[str, Config] = {
         decoder_width=64,
         decoder_depth=1,
         mask_ratio=0.85,
-        signal="displacement",
         body_frame=True,
         momentum=0.996,
         epochs=100,

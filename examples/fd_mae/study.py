@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from examples.data.task import load_task
 from examples.fd_mae.config import PRESETS, Config
-from examples.fd_mae.rows import EVALUATIONS, ROWS, TITLES, run_row
+from examples.fd_mae.rows import EVALUATIONS, ROWS, TITLES, Evaluation, run_row
 from examples.runs import write_json
 
 
@@ -34,6 +34,7 @@ def main(argv: list[str] | None = None) -> int:
         metavar="SUBJECT",
         help="test on these training subjects instead: for choosing settings",
     )
+    parser.add_argument("--linear", action="store_true", help="the linear probe alone")
     parser.add_argument("--workers", type=int, default=2, help="processes, one thread each")
     parser.add_argument("--out", type=Path, default=Path("runs/study"), help="finished jobs stay")
     args = parser.parse_args(argv)
@@ -41,7 +42,7 @@ def main(argv: list[str] | None = None) -> int:
         (
             row,
             replace(PRESETS[args.config], seed=seed),
-            args.config,
+            Evaluation() if args.linear else EVALUATIONS[args.config],
             args.data,
             args.validate,
             args.out / row / f"seed{seed}",
@@ -66,13 +67,18 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _job(
-    row: str, config: Config, preset: str, data: str, validate: list[int] | None, folder: Path
+    row: str,
+    config: Config,
+    evaluation: Evaluation,
+    data: str,
+    validate: list[int] | None,
+    folder: Path,
 ) -> None:
     torch.set_num_threads(1)
     task = load_task(
         data, frames=2 * config.frames, body_frame=config.body_frame, validate=validate
     )
-    run_row(row, config, task, EVALUATIONS[preset], folder)
+    run_row(row, config, task, evaluation, folder)
 
 
 def summarise(
