@@ -63,7 +63,7 @@ def write_section(name: str, title: str, body: str, command: str) -> None:
     page = PAGE.read_text() if PAGE.is_file() else "# Benchmarks\n"
     if begin in page:
         before, rest = page.split(begin, 1)
-        page = before + section + rest.split(end, 1)[1].lstrip("\n")
+        page = before + section + "\n" + rest.split(end, 1)[1].lstrip("\n")
     else:
         page = f"{page.rstrip()}\n\n{section}"
-    PAGE.write_text(page)
+    PAGE.write_text(page.rstrip() + "\n")

@@ -16,7 +16,6 @@ from examples.fd_mae.model import MaskedAutoencoder
 from examples.fd_mae.pretrain import Pretraining, build, pretrain
 from examples.runs import write_json
 
-
 # In the order of the letter's Table IV.
 ROWS: dict[str, Callable[[Config], Config] | None] = {
     "untrained": None,
