@@ -31,7 +31,7 @@ class Config:
     frequency: bool = True
     multi_tube: bool = True
     tube_length: int = 2
-    mask_ratio: float = 0.88
+    mask_ratio: float = 0.7
     # loss: L_m + consistency_weight L_mc + frequency_weight L_mf
     consistency_weight: float = 0.1
     frequency_weight: float = 0.5
@@ -40,11 +40,11 @@ class Config:
     # what is reconstructed: "motion" (the letter), or positions, whole or less their mean in time
     signal: str = "motion"
     # optimisation
-    epochs: int = 20
+    epochs: int = 50
     batch_size: int = 32
-    lr: float = 1e-3
-    min_lr: float = 1e-5
-    warmup_epochs: int = 2
+    lr: float = 2e-3
+    min_lr: float = 1e-4
+    warmup_epochs: int = 3
     weight_decay: float = 0.05
     # augmentation
     rotation: float = 30.0
@@ -92,10 +92,7 @@ PRESETS: dict[str, Config] = {
         body_frame=True,
         momentum=0.996,
         epochs=100,
-        batch_size=32,
-        lr=2e-3,
         warmup_epochs=5,
-        min_lr=1e-4,
     ),
     # The letter's model on NTU RGB+D: MAMP's sizes and schedule, Tables V to VII for the rest.
     "ntu60": Config(
@@ -114,6 +111,7 @@ PRESETS: dict[str, Config] = {
         momentum=0.996,
         epochs=400,
         batch_size=128,
+        lr=1e-3,
         min_lr=5e-4,
         warmup_epochs=20,
         crop=0.5,
