@@ -26,7 +26,7 @@ settings.load_profile("ci" if os.environ.get("CI") else "local")
 torch.set_num_threads(1)
 
 # 1, 2, odd, prime, the frame counts of the field, and both sides of the FFT crossovers.
-LENGTHS = (1, 2, 3, 4, 5, 7, 16, 25, 30, 31, 64, 97, 100, 120, 128, 129, 256, 300, 320, 321)
+LENGTHS = (1, 2, 3, 4, 5, 7, 16, 25, 30, 31, 64, 97, 100, 120, 128, 129, 300, 512, 513)
 
 
 @pytest.fixture

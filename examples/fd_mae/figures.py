@@ -11,6 +11,7 @@ import matplotlib.pyplot as plt
 import torch
 from torch import Tensor
 
+from examples.data.task import BONES
 from examples.fd_mae.config import Config
 from examples.fd_mae.model import MaskedAutoencoder
 from examples.fd_mae.pretrain import Pretraining, reconstructed_signal
@@ -65,7 +66,7 @@ def draw_amplitudes(
     networks: dict[str, MaskedAutoencoder], clips: Tensor, path: Path
 ) -> dict[str, list[float]]:
     """Relative log amplitude of the tokens along time, per depth (letter, Fig. 4)."""
-    figure, axis = plt.subplots(figsize=(5.5, 3.8))
+    figure, axis = plt.subplots(figsize=(7.5, 3.8))
     curves = {}
     for name, network in networks.items():
         device = next(network.parameters()).device
@@ -79,7 +80,7 @@ def draw_amplitudes(
         ylabel="relative log amplitude\n(highest − lowest frequency)",
     )
     axis.xaxis.get_major_locator().set_params(integer=True)
-    axis.legend(fontsize=8)
+    axis.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     _save(figure, path)
     return curves
 
@@ -110,7 +111,7 @@ def draw_reconstruction(
     for column, frame in enumerate(steps.tolist()):
         masked = branch.mask[0, frame]
         for axis, pose, kind in zip(axes[:, column], (half[0], guess, half[0]), rows, strict=True):
-            x, y = pose[horizontal, frame], pose[vertical, frame]
+            x, y = BONES * pose[horizontal, frame], BONES * pose[vertical, frame]
             for a, b in layout.edges:
                 if kind != "visible joints" or not (masked[a] or masked[b]):
                     axis.plot(x[[a, b]], y[[a, b]], color="#999999", linewidth=1, zorder=1)
@@ -123,7 +124,10 @@ def draw_reconstruction(
         axis.set_ylabel(f"{kind}\nheight (bone lengths)", fontsize=8)
     for axis in axes[-1]:
         axis.set_xlabel("sideways (bone lengths)", fontsize=8)
-    figure.suptitle("Blue: visible to the encoder. Orange: masked.", fontsize=10)
+    note = "Blue: visible to the encoder. Orange: masked."
+    if config.signal == "motion":
+        note += " The reconstruction is the first frame and the summed motions from there."
+    figure.suptitle(note, fontsize=10)
     _save(figure, path)
 
 

@@ -50,7 +50,7 @@ def apply_gain(x: Tensor, gain: Tensor, dim: int = -1, lengths: Tensor | None = 
     -----
     One gain curve on a short axis is a single n × n operator, ``Cᵀ diag(gain) C``: half the
     arithmetic of two transforms, and its gradient to ``gain`` comes from the same product.
-    Cost for R rows: 2Rn² + 2n³ operations up to n = 320.
+    Cost for R rows: 2Rn² + 2n³ operations up to n = 512.
     Source: FS-VAE, section 3.2 (frequency-enhanced module).
 
     Examples

@@ -24,10 +24,9 @@ from skelfreq.functional._basis import (
     zero_padding,
 )
 
-# Up to here one product with the basis is at least as fast as torch-dct's FFT, forward + backward,
-# along the last axis and along time (docs/benchmarks.md, `benchmarks/dct_crossover.py`). With one
-# thread it is up to 512; with two torch-dct catches up along time at about 320.
-BASIS_MAX_POINTS = 320
+# Up to here one product with the basis is at least as fast as torch-dct's FFT, along the last
+# axis and along time of [N, C, T, V] (docs/benchmarks.md, `benchmarks/dct_crossover.py`).
+BASIS_MAX_POINTS = 512
 
 
 def dct(
@@ -67,7 +66,7 @@ def dct(
 
     Notes
     -----
-    Cost for R rows of n points: 2Rn² operations up to n = 320 (one product with the basis),
+    Cost for R rows of n points: 2Rn² operations up to n = 512 (one product with the basis),
     O(R n log n) beyond (torch-dct). With ``lengths``: 2Rn² and one n × n basis per sample.
     Source: equal to ``scipy.fft.dct(x, type=2)``.
 
