@@ -1,13 +1,14 @@
 """Frequency-domain PyTorch layers for human-skeleton sequences [N, C, T, V]."""
 
 from skelfreq import functional, nn, skeletons
-from skelfreq.nn import SSFRM, EMADualPath, TubeMask, TubeMasking, cosine_momentum
+from skelfreq.nn import SSFRM, EMADualPath, FreqEnhance, TubeMask, TubeMasking, cosine_momentum
 
 __version__ = "0.1.0"
 
 __all__ = [
     "SSFRM",
     "EMADualPath",
+    "FreqEnhance",
     "TubeMask",
     "TubeMasking",
     "__version__",

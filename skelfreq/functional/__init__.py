@@ -1,34 +1,57 @@
 """Pure functions behind the layers: tensors in, tensors out, no parameters."""
 
+from skelfreq.functional.alignment import (
+    calibrated_alignment_loss,
+    kl_to_standard_normal,
+    reparameterize,
+)
 from skelfreq.functional.bands import apply_gain, resample, split_bands
 from skelfreq.functional.cosine import dct, dct_matrix, idct
 from skelfreq.functional.fd_mae import FDMAELoss, Reconstruction, fd_mae_loss
 from skelfreq.functional.fourier import irdft, rdft, relative_log_amplitude
 from skelfreq.functional.frames import merge_frames, motion, split_frames
+from skelfreq.functional.gains import band_edges, band_gains
 from skelfreq.functional.losses import (
     frequency_reconstruction_loss,
     motion_consistency_loss,
     motion_reconstruction_loss,
 )
 from skelfreq.functional.masking import tube_mask
+from skelfreq.functional.zero_shot import (
+    GeneralizedAccuracy,
+    area_under_seen_unseen_curve,
+    generalized_zero_shot_accuracy,
+    harmonic_mean,
+    seen_unseen_curve,
+)
 
 __all__ = [
     "FDMAELoss",
+    "GeneralizedAccuracy",
     "Reconstruction",
     "apply_gain",
+    "area_under_seen_unseen_curve",
+    "band_edges",
+    "band_gains",
+    "calibrated_alignment_loss",
     "dct",
     "dct_matrix",
     "fd_mae_loss",
     "frequency_reconstruction_loss",
+    "generalized_zero_shot_accuracy",
+    "harmonic_mean",
     "idct",
     "irdft",
+    "kl_to_standard_normal",
     "merge_frames",
     "motion",
     "motion_consistency_loss",
     "motion_reconstruction_loss",
     "rdft",
     "relative_log_amplitude",
+    "reparameterize",
     "resample",
+    "seen_unseen_curve",
     "split_bands",
     "split_frames",
     "tube_mask",

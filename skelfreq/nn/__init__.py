@@ -1,7 +1,8 @@
 """Layers: parameters, shape checks and documentation in front of the functional core."""
 
 from skelfreq.nn.ema import EMADualPath, cosine_momentum
+from skelfreq.nn.freq_enhance import FreqEnhance
 from skelfreq.nn.masking import TubeMask, TubeMasking
 from skelfreq.nn.ssfrm import SSFRM
 
-__all__ = ["SSFRM", "EMADualPath", "TubeMask", "TubeMasking", "cosine_momentum"]
+__all__ = ["SSFRM", "EMADualPath", "FreqEnhance", "TubeMask", "TubeMasking", "cosine_momentum"]
