@@ -100,7 +100,9 @@ def execute(args: argparse.Namespace) -> None:
 
 def configure(args: argparse.Namespace) -> Config:
     """Return the preset with the flags that were given."""
-    preset = args.config or ("ntu" if args.synse else "small" if args.data == "synthetic" else "msr")
+    preset = args.config or (
+        "ntu" if args.synse else "small" if args.data == "synthetic" else "msr"
+    )
     given = {f.name: getattr(args, f.name) for f in fields(Config)}
     if given["levels"] is not None:
         given["levels"] = tuple(given["levels"])

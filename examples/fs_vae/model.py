@@ -138,6 +138,7 @@ def _enhance(width: int, config: Config) -> nn.Module:
         split=config.split,
         strength=config.strength,
         learnable=config.enhance,
+        last=config.last,
     )
 
 

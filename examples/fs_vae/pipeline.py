@@ -47,8 +47,8 @@ def run(
         warn_test_selection()
         validation = features
     candidates = [
-        UnseenClassifier(model, scaling, text, validation.unseen, config)
-        for model, scaling in train_cycles(validation, text, config, device)
+        UnseenClassifier(model, text, validation.unseen, config)
+        for model in train_cycles(validation, text, config, device)
     ]
     accuracies = [c.accuracy(validation.unseen_test) for c in candidates]
     best = max(range(len(candidates)), key=accuracies.__getitem__)
@@ -57,8 +57,8 @@ def run(
     classifier = candidates[best]
     if config.select != "test":
         shorter = replace(config, cycles=best + 1)
-        *_, (model, scaling) = train_cycles(features, text, shorter, device)
-        classifier = UnseenClassifier(model, scaling, text, features.unseen, config)
+        *_, model = train_cycles(features, text, shorter, device)
+        classifier = UnseenClassifier(model, text, features.unseen, config)
     return _evaluate(classifier, features, gate, stacking, best, accuracies[best])
 
 
@@ -94,8 +94,12 @@ def _evaluate(
         "stacked harmonic": stacked.harmonic,
         "area": area,
         "seen classifier": float(
-            (torch.tensor(features.seen)[features.seen_test.logits.argmax(1)]
-             == features.seen_test.labels).double().mean()
+            (
+                torch.tensor(features.seen)[features.seen_test.logits.argmax(1)]
+                == features.seen_test.labels
+            )
+            .double()
+            .mean()
         ),
     }
     chosen = {

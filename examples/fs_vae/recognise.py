@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from examples.fs_vae.config import Config
 from examples.fs_vae.features import Features, Part
 from examples.fs_vae.model import CrossModalVAE
-from examples.fs_vae.train import Scaling
 from skelfreq.functional import generalized_zero_shot_accuracy, harmonic_mean
 
 TEMPERATURES = tuple(float(t) for t in range(1, 10))
@@ -27,12 +26,11 @@ class UnseenClassifier:
     def __init__(
         self,
         model: CrossModalVAE,
-        scaling: Scaling,
         text: Tensor,
         unseen: tuple[int, ...],
         config: Config,
     ) -> None:
-        self.model, self.scaling, self.unseen = model, scaling, unseen
+        self.model, self.unseen = model, unseen
         generator = torch.Generator().manual_seed(config.seed)
         with torch.no_grad():
             mu, logvar = model.text(text[list(unseen)].to(_device(model)))
@@ -54,7 +52,7 @@ class UnseenClassifier:
     @torch.no_grad()
     def probabilities(self, x: Tensor) -> Tensor:
         """Probability of each unseen class, [n, unseen], from skeleton features [n, width]."""
-        mu, _ = self.model.skeleton(self.scaling(x).to(_device(self.model)))
+        mu, _ = self.model.skeleton(x.to(_device(self.model)))
         scores: Tensor = self.linear(mu.cpu()).softmax(1)
         return scores
 

@@ -70,7 +70,9 @@ def load_clips(data: str, config: Config) -> Clips:
         # The last training group, whatever the data calls a group.
         subjects = (int(clips.groups[clips.train].max()),)
     load_part = {"frames": config.frames, "body_frame": True, **options}
-    return Clips(name, load_task(data, **load_part), load_task(data, validate=subjects, **load_part))
+    return Clips(
+        name, load_task(data, **load_part), load_task(data, validate=subjects, **load_part)
+    )
 
 
 def prepare(

@@ -93,9 +93,7 @@ def _job(
         problem = problems[config.enhance]
         text = text_of(clips, config.levels)
         result = run(problem.features, problem.validation, text, config)
-        write_json(
-            path, {"variant": variant, "metrics": result.metrics, "chosen": result.chosen}
-        )
+        write_json(path, {"variant": variant, "metrics": result.metrics, "chosen": result.chosen})
 
 
 def summarise(

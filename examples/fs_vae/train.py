@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -13,20 +12,6 @@ from tqdm import tqdm
 from examples.fs_vae.config import Config
 from examples.fs_vae.features import Features
 from examples.fs_vae.model import CrossModalVAE, Weights, loss_of
-
-
-@dataclass(frozen=True)
-class Scaling:
-    """Fixed map of skeleton features to the scale that the losses expect."""
-
-    mean: Tensor
-    unit_norm: bool
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """Scale [n, width]."""
-        if not self.unit_norm:
-            return x
-        return torch.nn.functional.normalize(x - self.mean, dim=1)
 
 
 def schedule(config: Config, progress: float) -> Weights:
@@ -39,18 +24,17 @@ def schedule(config: Config, progress: float) -> Weights:
 
 def train_cycles(
     features: Features, text: Tensor, config: Config, device: str = "cpu"
-) -> Iterator[tuple[CrossModalVAE, Scaling]]:
+) -> Iterator[CrossModalVAE]:
     """Train, and yield a copy of the model after every cycle.
 
     ``text`` is [classes, text width], a row for every class number.
     """
     torch.manual_seed(config.seed)
     generator = torch.Generator(device).manual_seed(config.seed)
-    scaling = Scaling(features.train.x.mean(0), config.unit_norm)
-    s = scaling(features.train.x).to(device)
+    s = features.train.x.to(device)
     t = text[features.train.labels].to(device)
     model = CrossModalVAE(s.shape[1], t.shape[1], config).to(device)
-    optimizer = torch.optim.Adam(model.parameters(), lr=config.lr)
+    optimizer = torch.optim.Adam(model.parameters(), lr=config.lr, fused=True)
     epochs = config.cycles * config.cycle_epochs
     bar = tqdm(total=epochs, desc="2 auto-encoders", unit="epoch", leave=False)
     for _cycle in range(config.cycles):
@@ -66,5 +50,5 @@ def train_cycles(
                 loss.backward()
                 optimizer.step()
             bar.update()
-        yield copy.deepcopy(model).eval(), scaling
+        yield copy.deepcopy(model).eval()
     bar.close()
