@@ -56,11 +56,7 @@ class Features:
                     f"{self.source}: {name} features must be {self.train.x.shape[1]} wide, as "
                     f"those of the training part, got {part.x.shape[1]}."
                 )
-            if strange := sorted(set(part.labels.tolist()) - set(classes)):
-                raise ValueError(
-                    f"{self.source}: {name} labels must be among {list(classes)}, got {strange}; "
-                    f"check that features and class split belong together."
-                )
+            _check_labels(self.source, f"the {name} labels", part.labels.tolist(), classes)
             if part.logits.shape != (len(part), len(self.seen)):
                 raise ValueError(
                     f"{self.source}: {name} logits must have shape "
@@ -88,20 +84,34 @@ def load_synse_features(
     seen = split.seen_in_validation if validation else split.seen
     unseen = split.validation if validation else split.unseen
     columns = (seen, split.num_classes)
-    train = _part(folder, TRAIN, *columns)
+    train = _part(folder, TRAIN, seen, *columns)
     if validation:
-        seen_test = _part(folder, VALIDATION, *columns)
-        unseen_test = _part(folder, UNSEEN, *columns)
+        seen_test = _part(folder, VALIDATION, seen, *columns)
+        unseen_test = _part(folder, UNSEEN, unseen, *columns)
     else:
-        test = _part(folder, TEST, *columns)
+        test = _part(folder, TEST, seen + unseen, *columns)
         is_unseen = torch.isin(test.labels, torch.tensor(unseen))
         seen_test = Part(test.x[~is_unseen], test.labels[~is_unseen], test.logits[~is_unseen])
         unseen_test = Part(test.x[is_unseen], test.labels[is_unseen], test.logits[is_unseen])
     return Features(train, seen_test, unseen_test, seen, unseen, str(folder))
 
 
+def _check_labels(
+    source: str | Path, name: str, labels: list[int], classes: tuple[int, ...]
+) -> None:
+    if strange := sorted(set(labels) - set(classes)):
+        raise ValueError(
+            f"{source}: {name} must be classes that the split puts there, got also {strange}; "
+            f"check that features and class split belong together."
+        )
+
+
 def _part(
-    folder: Path, names: tuple[str, str, str | None], seen: tuple[int, ...], num_classes: int
+    folder: Path,
+    names: tuple[str, str, str | None],
+    classes: tuple[int, ...],
+    seen: tuple[int, ...],
+    num_classes: int,
 ) -> Part:
     features_name, labels_name, logits_name = names
     x = _numbers(folder, features_name, 2)
@@ -113,6 +123,7 @@ def _part(
         )
     if labels.dtype.kind not in "iu":
         raise ValueError(f"{folder / labels_name} must hold integers, got {labels.dtype}.")
+    _check_labels(folder / labels_name, "the labels", labels.tolist(), classes)
     logits = np.zeros((len(x), len(seen)), dtype=np.float32)
     if logits_name is not None:
         logits = _numbers(folder, logits_name, 2)

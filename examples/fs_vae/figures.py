@@ -25,7 +25,7 @@ def draw_confusion(result: Result, class_names: tuple[str, ...], path: Path) -> 
     names = [class_names[c] for c in result.unseen]
     size = 3.2 + 0.55 * len(names)
     figure, axis = plt.subplots(figsize=(size + 0.8, size), layout="constrained")
-    image = axis.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    image = axis.imshow(share.numpy(), cmap="Blues", vmin=0, vmax=1)
     for row in range(len(names)):
         for col in range(len(names)):
             axis.text(
@@ -61,8 +61,8 @@ def draw_sweep(curves: dict[str, dict[float, list[dict[str, float]]]], path: Pat
             label = {"zero-shot": "zero-shot accuracy", "harmonic": "H (gating)"}[metric]
             axis.errorbar(
                 range(len(values)),
-                runs.mean(1),
-                error,
+                runs.mean(1).numpy(),
+                error.numpy(),
                 marker="o",
                 capsize=3,
                 color=colour,

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -150,13 +152,15 @@ def _read(path: Path, rows: int) -> np.ndarray | None:
 
 
 def _write(path: Path, array: np.ndarray) -> None:
-    """Write the cache; two writers at once leave one whole file, a full disk leaves none."""
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
+    """Write the cache; of several writers one whole file stays, a full disk leaves none."""
+    # Without a cache the features are still there: only the next run computes them again.
+    with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as file:
-            np.save(file, array)
-        part.replace(path)
-    except OSError:
-        # The features are there; only the next run has to compute them again.
-        part.unlink(missing_ok=True)
+        handle, name = tempfile.mkstemp(".part", dir=path.parent)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                np.save(file, array)
+            Path(name).replace(path)
+        except BaseException:
+            Path(name).unlink()
+            raise
