@@ -16,6 +16,14 @@ def check_floating(name: str, x: Tensor) -> None:
         raise TypeError(f"{name} must have a real floating-point dtype, got {x.dtype}.")
 
 
+def check_integer(name: str, x: Tensor) -> None:
+    """Raise TypeError unless ``x`` is an integer tensor."""
+    if not isinstance(x, Tensor):
+        raise TypeError(f"{name} must be an integer tensor, got {type(x).__name__}.")
+    if x.is_floating_point() or x.is_complex() or x.dtype == torch.bool:
+        raise TypeError(f"{name} must be an integer tensor, got {x.dtype}.")
+
+
 def check_int(name: str, value: int, low: int, high: int | None = None) -> None:
     """Raise unless ``value`` is an integer in ``[low, high]``."""
     if isinstance(value, bool) or not isinstance(value, (int, torch.SymInt)):

@@ -199,7 +199,7 @@ def test_missing_files_and_flags(ntu: Path, capsys: pytest.CaptureFixture[str]) 
         (["--synse", "60/5"], "--synse needs --features"),
         (["--data", "nowhere.npz"], "nowhere.npz: no such file"),
         (["--unseen", "9"], "with 9 unseen classes"),
-        (["--class-split", "7"], "split must lie between 0 and 0, got 7"),
+        (["--class-split", "7"], "split must lie between 0 and 3, got 7"),
         ([*flags(ntu), "--texts", str(ntu)], "must hold one file *lb_60.npy"),
         ([*flags(ntu), "--features", str(ntu)], "train.npy: no such file"),
     ):

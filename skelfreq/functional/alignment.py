@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from skelfreq._checks import autocast_off, check_floating, compute_dtype
+from skelfreq._checks import autocast_off, check_floating, check_integer, compute_dtype
 
 
 def calibrated_alignment_loss(
@@ -81,8 +81,7 @@ def calibrated_alignment_loss(
     if not sensitivity > 0:
         raise ValueError(f"sensitivity must be positive, got {sensitivity}.")
     if permutation is not None:
-        if permutation.is_floating_point() or permutation.dtype == torch.bool:
-            raise TypeError(f"permutation must be an integer tensor, got {permutation.dtype}.")
+        check_integer("permutation", permutation)
         if not negatives:
             raise ValueError("permutation must be None with negatives=False, got a tensor.")
         if permutation.shape != target.shape[:1]:

@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
-from skelfreq._checks import check_floating, check_option
+from skelfreq._checks import check_floating, check_integer, check_option
 
 _Number = TypeVar("_Number", float, Tensor)
 
@@ -54,10 +54,10 @@ def harmonic_mean(seen: _Number, unseen: _Number) -> _Number:
     """
     if isinstance(seen, Tensor) or isinstance(unseen, Tensor):
         total = torch.as_tensor(seen + unseen)
-        return torch.where(total > 0, 2 * seen * unseen / torch.where(total > 0, total, 1), 0)
+        return torch.where(total == 0, 0, 2 * seen * unseen / torch.where(total == 0, 1, total))
     if seen < 0 or unseen < 0:
         raise ValueError(f"seen and unseen must be at least 0, got {seen} and {unseen}.")
-    return 2 * seen * unseen / (seen + unseen) if seen + unseen > 0 else 0.0
+    return 0.0 if seen + unseen == 0 else 2 * seen * unseen / (seen + unseen)
 
 
 def generalized_zero_shot_accuracy(
@@ -82,7 +82,7 @@ def generalized_zero_shot_accuracy(
     Raises
     ------
     TypeError
-        ``pred`` or ``target`` is no integer tensor.
+        ``pred``, ``target`` or ``seen_classes`` is not integer.
     ValueError
         Shapes differ; no sample of a seen or of an unseen class; an unknown average.
 
@@ -102,9 +102,11 @@ def generalized_zero_shot_accuracy(
         raise ValueError(
             f"pred must have the target's shape {tuple(target.shape)}, got {tuple(pred.shape)}."
         )
-    seen_weight, unseen_weight = _weights(target, seen_classes, average)
-    right = (pred == target).double()
-    seen, unseen = float(right @ seen_weight), float(right @ unseen_weight)
+    # Two sums of the same terms, so that a perfect answer is exactly 1.
+    seen, unseen = (
+        float(((pred == target) * weight).sum() / weight.sum())
+        for weight in _weights(target, seen_classes, average)
+    )
     return GeneralizedAccuracy(seen, unseen, harmonic_mean(seen, unseen))
 
 
@@ -123,7 +125,7 @@ def seen_unseen_curve(
     target : Tensor
         Integer [n].
     seen_classes : sequence of int or Tensor
-        Columns of the seen classes; at least one, and not all.
+        Columns of the seen classes.
     average : {"micro", "macro"}
         As :func:`generalized_zero_shot_accuracy`.
 
@@ -136,9 +138,10 @@ def seen_unseen_curve(
     Raises
     ------
     TypeError
-        ``scores`` is not real floating point, ``target`` no integer tensor.
+        ``scores`` is not real floating point, ``target`` or ``seen_classes`` not integer.
     ValueError
-        Shapes do not agree, a score is not finite, a class set is empty, an unknown average.
+        Shapes do not agree; a score is not finite; a class has no column; no sample of a seen or
+        of an unseen class; an unknown average.
 
     Notes
     -----
@@ -161,13 +164,13 @@ def seen_unseen_curve(
     if not bool(scores.isfinite().all()):
         raise ValueError("scores must be finite, got NaN or infinity.")
     seen_weight, unseen_weight = _weights(target, seen_classes, average)
-    is_seen = torch.zeros(scores.shape[1], dtype=torch.bool, device=scores.device)
-    is_seen[torch.as_tensor(seen_classes, device=scores.device)] = True
-    if not 0 < int(is_seen.sum()) < scores.shape[1]:
-        raise ValueError(
-            f"seen_classes must name some, not all, of the {scores.shape[1]} classes, "
-            f"got {int(is_seen.sum())}."
-        )
+    classes, named = scores.shape[1], torch.as_tensor(seen_classes, device=scores.device)
+    for name, values in (("target", target), ("seen_classes", named)):
+        if int(values.max()) >= classes:
+            raise ValueError(
+                f"{name} must lie below {classes}, the columns of scores, got {int(values.max())}."
+            )
+    is_seen = torch.isin(torch.arange(classes, device=scores.device), named)
     work = scores.double()
     best_seen, as_seen = work.masked_fill(~is_seen, -torch.inf).max(1)
     best_unseen, as_unseen = work.masked_fill(is_seen, -torch.inf).max(1)
@@ -176,8 +179,10 @@ def seen_unseen_curve(
     lost = ((as_seen == target) * seen_weight)[order].cumsum(0)
     won = ((as_unseen == target) * unseen_weight)[order].cumsum(0)
     zero = lost.new_zeros(1)
-    seen = (lost[-1] - torch.cat([zero, lost])).clamp(min=0)
-    return torch.cat([zero - torch.inf, handicap]), seen, torch.cat([zero, won])
+    # The same order of summing: no accuracy exceeds 1.
+    seen = (lost[-1] - torch.cat([zero, lost])) / seen_weight[order].cumsum(0)[-1]
+    unseen = torch.cat([zero, won]) / unseen_weight[order].cumsum(0)[-1]
+    return torch.cat([zero - torch.inf, handicap]), seen, unseen
 
 
 def area_under_seen_unseen_curve(
@@ -214,13 +219,11 @@ def area_under_seen_unseen_curve(
     handicap, seen, unseen = seen_unseen_curve(scores, target, seen_classes, average)
     # Samples with one margin change sides together: only the last of them is a point.
     last = torch.cat([handicap[1:] != handicap[:-1], handicap.new_ones(1, dtype=torch.bool)])
-    return float(torch.trapezoid(seen[last], unseen[last]))
+    return min(float(torch.trapezoid(seen[last], unseen[last])), 1.0)  # its sum is rounded
 
 
 def _check_classes(name: str, value: Tensor) -> None:
-    if not isinstance(value, Tensor) or value.is_floating_point() or value.dtype == torch.bool:
-        kind = value.dtype if isinstance(value, Tensor) else type(value).__name__
-        raise TypeError(f"{name} must be an integer tensor, got {kind}.")
+    check_integer(name, value)
     if value.ndim != 1:
         raise ValueError(f"{name} must have shape [n], got {tuple(value.shape)}.")
     if value.numel() and int(value.min()) < 0:
@@ -230,9 +233,12 @@ def _check_classes(name: str, value: Tensor) -> None:
 def _weights(
     target: Tensor, seen_classes: Sequence[int] | Tensor, average: str
 ) -> tuple[Tensor, Tensor]:
-    """Return what each sample contributes to the accuracy on seen and on unseen classes."""
+    """Return what each sample counts in the accuracy on seen and on unseen classes."""
     check_option("average", average, AVERAGES)
-    is_seen = torch.isin(target, torch.as_tensor(seen_classes, device=target.device))
+    named = torch.as_tensor(seen_classes, device=target.device)
+    if named.numel():  # an empty list has no integer dtype
+        _check_classes("seen_classes", named)
+    is_seen = torch.isin(target, named)
     weights = []
     for name, part in (("seen", is_seen), ("unseen", ~is_seen)):
         if not bool(part.any()):
@@ -240,5 +246,5 @@ def _weights(
         weight = part.double()
         if average == "macro":
             weight = weight / target.bincount()[target]
-        weights.append(weight / weight.sum())
+        weights.append(weight)
     return weights[0], weights[1]
