@@ -94,6 +94,23 @@ def padded_dct_basis(lengths: Tensor, n: int, dtype: torch.dtype) -> Tensor:
     return torch.where(present, matrix, 0.0).to(dtype)
 
 
+def padded_dft_basis(kind: Kind, lengths: Tensor, n: int, dtype: torch.dtype) -> Tensor:
+    """Return "rdft" [N, 2(n//2+1), n] or "irdft" of each sample's own length, zero elsewhere."""
+    size = lengths.to(torch.int64).clamp(0, n)[:, None, None]
+    index = torch.arange(n, device=lengths.device)
+    frame, row = index[None, None, :], index[None, : n // 2 + 1, None]
+    safe = size.clamp(min=1)
+    angle = ((row * frame) % safe).double() * (2 * math.pi) / safe
+    edge = (row == 0) | (2 * row == size)
+    scale = torch.where(edge, 1.0, 2.0) if kind == "irdft" else 1.0
+    present = (frame < size) & (2 * row <= size)
+    root = safe.double().sqrt()
+    waves = (angle.cos(), torch.where(edge, 0.0, -angle.sin()))
+    parts = [torch.where(present, wave * scale / root, 0.0).to(dtype) for wave in waves]
+    matrix = torch.cat(parts, 1)
+    return matrix.mT if kind == "irdft" else matrix
+
+
 def apply_along(matrix: Tensor, x: Tensor, dim: int) -> Tensor:
     """Multiply axis ``dim`` (counted from the front) of ``x`` by ``matrix``.
 
