@@ -2,6 +2,7 @@
 
 from skelfreq.functional.bands import apply_gain, resample, split_bands
 from skelfreq.functional.cosine import dct, dct_matrix, idct
+from skelfreq.functional.decoupling import decouple
 from skelfreq.functional.fd_mae import FDMAELoss, Reconstruction, fd_mae_loss
 from skelfreq.functional.filters import adaptive_spectral_mask, spectral_filter
 from skelfreq.functional.fourier import irdft, rdft, relative_log_amplitude
@@ -20,6 +21,7 @@ __all__ = [
     "apply_gain",
     "dct",
     "dct_matrix",
+    "decouple",
     "fd_mae_loss",
     "frequency_reconstruction_loss",
     "idct",
