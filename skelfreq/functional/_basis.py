@@ -72,7 +72,7 @@ def _dft(n: int, device: torch.device) -> Tensor:
     # sin(pi t) is not exactly 0 in floating point; the Nyquist row must be.
     edge = (bins == 0) | (2 * bins == n)
     sines = torch.where(edge.unsqueeze(1), 0.0, -torch.sin(angle))
-    return torch.cat([torch.cos(angle), sines]) / math.sqrt(n)
+    return torch.cat([torch.cos(angle), sines]) / n**0.5
 
 
 def _bin_weights(n: int, device: torch.device) -> Tensor:

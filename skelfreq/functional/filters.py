@@ -284,8 +284,9 @@ def _lower_median(
     energy: Tensor, dim: int, num_bins: Tensor | None, present: Tensor | None
 ) -> Tensor:
     if num_bins is None or present is None:
-        ranked = energy.sort(dim).values
-        return ranked.narrow(dim, (energy.shape[dim] - 1) // 2, 1)
+        # An index held in a tensor: a plain one would tie a traced graph to this length.
+        middle = torch.full((1,), (energy.shape[dim] - 1) // 2, device=energy.device)
+        return energy.sort(dim).values.index_select(dim, middle)
     ranked = torch.where(present, energy, torch.inf).sort(dim).values
     count = num_bins.to(energy.device).view(-1, *[1] * (energy.ndim - 1))
     shape = [*energy.shape]
