@@ -67,7 +67,9 @@ def unscaled_factors(n: int, size: Tensor) -> Tensor:
 def _dft(n: int, device: torch.device) -> Tensor:
     """Return the orthonormal real-input DFT in fp64, [2(n//2+1), n]: cosines, then -sines."""
     bins = torch.arange(n // 2 + 1, device=device)
-    phase = (bins.unsqueeze(1) * torch.arange(n, device=device)) % n
+    # ONNX knows the remainder by a tensor only, where n is free.
+    period = torch.full((1,), n, device=device)
+    phase = (bins.unsqueeze(1) * torch.arange(n, device=device)) % period
     angle = phase.double() * (2 * math.pi / n)
     # sin(pi t) is not exactly 0 in floating point; the Nyquist row must be.
     edge = (bins == 0) | (2 * bins == n)

@@ -70,7 +70,7 @@ def adaptive_spectral_mask(
         A part is not real floating point, their dtypes differ, ``num_bins`` is not integer.
     ValueError
         Shapes differ, ``dim`` and ``channel_dim`` are one axis or no axes of ``re``, unknown
-        ``gradient``, more than one threshold, a temperature of 0 or less.
+        ``gradient``, more than one threshold, a temperature of 0 or less with "sigmoid".
 
     Notes
     -----
@@ -97,7 +97,7 @@ def adaptive_spectral_mask(
         raise ValueError(f"im must have the shape of re, {tuple(re.shape)}, got {tuple(im.shape)}.")
     dim, channel_dim = _two_axes("re", re, dim, channel_dim)
     check_option("gradient", gradient, GRADIENTS)
-    if not temperature > 0:
+    if gradient == "sigmoid" and not temperature > 0:
         raise ValueError(f"temperature must be above 0, got {temperature!r}.")
     dtype = compute_dtype(re)
     theta = _one_number(threshold, re, dtype)
