@@ -74,7 +74,9 @@ def _dft(n: int, device: torch.device) -> Tensor:
     # sin(pi t) is not exactly 0 in floating point; the Nyquist row must be.
     edge = (bins == 0) | (2 * bins == n)
     sines = torch.where(edge.unsqueeze(1), 0.0, -torch.sin(angle))
-    return torch.cat([torch.cos(angle), sines]) / n**0.5
+    # math.sqrt would tie a traced graph to this n.
+    root: float = n**0.5
+    return torch.cat([torch.cos(angle), sines]) / root
 
 
 def _bin_weights(n: int, device: torch.device) -> Tensor:

@@ -72,10 +72,10 @@ def rdft(x: Tensor, dim: int = -1, lengths: Tensor | None = None) -> tuple[Tenso
             lengths = lengths.to(x.device)
             matrix = padded_dft_basis("rdft", lengths, n, work.dtype)
             both = apply_along(matrix, zero_padding(work, lengths, dim), dim)
-            re, im = both.narrow(dim, 0, bins), both.narrow(dim, bins, bins)
+            re, im = torch.split(both, [bins, bins], dim)
         elif n <= DFT_BASIS_MAX_POINTS or x.numel() == 0:
             both = apply_along(basis("rdft", n, work.dtype, x.device), work, dim)
-            re, im = both.narrow(dim, 0, bins), both.narrow(dim, bins, bins)
+            re, im = torch.split(both, [bins, bins], dim)
         else:
             spectrum = torch.fft.rfft(work, dim=dim, norm="ortho")
             re, im = spectrum.real, spectrum.imag
