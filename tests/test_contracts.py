@@ -26,7 +26,18 @@ from torch.export import Dim
 from torch.utils._pytree import tree_leaves
 
 import skelfreq
-from skelfreq import SSFRM, EMADualPath, FreqEnhance, TubeMask, TubeMasking, cosine_momentum
+from skelfreq import (
+    SSFRM,
+    EMADualPath,
+    FreqEnhance,
+    FreS,
+    FreST,
+    FreT,
+    SpectralFilter,
+    TubeMask,
+    TubeMasking,
+    cosine_momentum,
+)
 from skelfreq import functional as F
 
 WIDTH, STEPS, JOINTS = 6, 6, 5
@@ -87,6 +98,15 @@ CASES = {
     "freq_enhance_fixed": Case(partial(FreqEnhance, STEPS, learnable=None, split=4), features),
     "freq_enhance_features": Case(partial(FreqEnhance, 40, dim=-1), vectors),
     "freq_enhance_released": Case(partial(FreqEnhance.released, 40), vectors),
+    "spectral_filter": Case(partial(SpectralFilter, WIDTH), features),
+    "spectral_filter_joints": Case(partial(SpectralFilter, WIDTH, JOINTS, -1, "full"), features),
+    "fres": Case(partial(FreS, WIDTH, JOINTS, weight="frequency"), features),
+    "fret": Case(partial(FreT, WIDTH, STEPS, weight="full", threshold=0.5), features),
+    "fret_bare": Case(
+        partial(FreT, WIDTH, use_global=False, residual=False, decouple=False, gradient="sigmoid"),
+        features,
+    ),
+    "frest": Case(partial(FreST, WIDTH), features),
 }
 every = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 TRAINED = [name for name in CASES if name not in ("tube_masking", "freq_enhance_fixed")]
@@ -335,6 +355,12 @@ def dynamic_shapes(
         ("freq_enhance", False),
         ("freq_enhance_free", False),
         ("freq_enhance_released", False),
+        ("spectral_filter", True),
+        ("spectral_filter_joints", True),
+        ("fres", True),
+        ("fret", False),
+        ("fret_bare", True),
+        ("frest", True),
     ],
 )
 @pytest.mark.parametrize("strict", [False, True])
@@ -370,18 +396,32 @@ def test_exports_resampling_to_a_dynamic_number_of_steps(fresh_dynamo: None) -> 
 # The inputs of a mask share their batch axis; the exporter names it once.
 @pytest.mark.filterwarnings("ignore:# The axis name. batch will not be used:UserWarning")
 @pytest.mark.parametrize(
-    "name",
-    ["ssfrm", "ssfrm_own_rate", "ssfrm_out_frames", "mask_and_restore"]
-    + ["freq_enhance", "freq_enhance_free", "freq_enhance_features", "freq_enhance_released"],
+    ("name", "steps"),
+    [
+        ("ssfrm", True),
+        ("ssfrm_own_rate", True),
+        ("ssfrm_out_frames", False),
+        ("mask_and_restore", False),
+        ("spectral_filter", True),
+        ("spectral_filter_joints", True),
+        ("fres", True),
+        ("fret", False),
+        ("fret_bare", True),
+        ("frest", True),
+        ("freq_enhance", False),
+        ("freq_enhance_free", False),
+        ("freq_enhance_features", False),
+        ("freq_enhance_released", False),
+    ],
 )
-def test_onnx(name: str) -> None:
+def test_onnx(name: str, steps: bool) -> None:
     case = CASES[name]
     model, inputs = build(case), case.inputs(3)
     program = torch.onnx.export(
         model,
         inputs,
         dynamo=True,
-        dynamic_shapes=dynamic_shapes(case, inputs, steps=name in ("ssfrm", "ssfrm_own_rate")),
+        dynamic_shapes=dynamic_shapes(case, inputs, steps),
         verbose=False,
     )
     session = onnxruntime.InferenceSession(
@@ -416,7 +456,16 @@ CORE = {
     "alignment_loss_alone": lambda x: F.calibrated_alignment_loss(x, 2 * x, 3.0, negatives=False),
     "divergence": lambda x: F.kl_to_standard_normal(x, -x),
     "sample": lambda x: F.reparameterize(x, torch.full_like(x, -torch.inf)),
+    "spectral_mask": lambda x: F.adaptive_spectral_mask(*F.rdft(x, 2), 0.5, 2, 1),
+    "spectral_filter": lambda x: F.spectral_filter(x, *filters(x), 0.5),
+    "decouple": lambda x: F.decouple(x, torch.ones_like(x[0, :, :3, 0]), torch.eye(3).to(x)),
 }
+
+
+def filters(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Return two complex weights for the three channels of ``x``."""
+    values = torch.arange(9, dtype=x.dtype, device=x.device).view(3, 3) / 8
+    return values[:, :2], values[:, 1:]
 
 
 @pytest.mark.parametrize("name", CORE)

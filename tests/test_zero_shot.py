@@ -117,7 +117,10 @@ def test_harmonic_mean_rejects_negative_numbers(pair: tuple[float, float]) -> No
 def test_accuracy_equals_a_direct_count(average: str, problem: Problem) -> None:
     pred, classes = problem.scores.argmax(1), set(range(problem.scores.shape[1]))
     found = generalized_zero_shot_accuracy(pred, problem.target, problem.seen, average)
-    for part, value in ((set(problem.seen), found.seen), (classes - set(problem.seen), found.unseen)):
+    for part, value in (
+        (set(problem.seen), found.seen),
+        (classes - set(problem.seen), found.unseen),
+    ):
         direct = direct_accuracy(pred.tolist(), problem.target.tolist(), part, average)
         assert value == pytest.approx(direct, abs=1e-12) and 0 <= value <= 1
     assert found.harmonic == harmonic_mean(found.seen, found.unseen)
@@ -177,7 +180,9 @@ def test_curve_equals_a_sweep_of_handicaps(average: str, problem: Problem) -> No
 
 @averages
 @given(problem=problems())
-def test_curve_runs_from_seen_accuracy_to_zero_shot_accuracy(average: str, problem: Problem) -> None:
+def test_curve_runs_from_seen_accuracy_to_zero_shot_accuracy(
+    average: str, problem: Problem
+) -> None:
     handicap, seen, unseen = seen_unseen_curve(*problem, average)
     assert handicap[0] == -torch.inf and (handicap[1:].diff() >= 0).all()
     assert (seen.diff() <= 0).all() and (unseen.diff() >= 0).all()

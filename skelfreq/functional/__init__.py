@@ -7,7 +7,9 @@ from skelfreq.functional.alignment import (
 )
 from skelfreq.functional.bands import apply_gain, resample, split_bands
 from skelfreq.functional.cosine import dct, dct_matrix, idct
+from skelfreq.functional.decoupling import decouple
 from skelfreq.functional.fd_mae import FDMAELoss, Reconstruction, fd_mae_loss
+from skelfreq.functional.filters import adaptive_spectral_mask, spectral_filter
 from skelfreq.functional.fourier import irdft, rdft, relative_log_amplitude
 from skelfreq.functional.frames import merge_frames, motion, split_frames
 from skelfreq.functional.gains import band_edges, band_gains
@@ -29,6 +31,7 @@ __all__ = [
     "FDMAELoss",
     "GeneralizedAccuracy",
     "Reconstruction",
+    "adaptive_spectral_mask",
     "apply_gain",
     "area_under_seen_unseen_curve",
     "band_edges",
@@ -36,6 +39,7 @@ __all__ = [
     "calibrated_alignment_loss",
     "dct",
     "dct_matrix",
+    "decouple",
     "fd_mae_loss",
     "frequency_reconstruction_loss",
     "generalized_zero_shot_accuracy",
@@ -52,6 +56,7 @@ __all__ = [
     "reparameterize",
     "resample",
     "seen_unseen_curve",
+    "spectral_filter",
     "split_bands",
     "split_frames",
     "tube_mask",
