@@ -19,7 +19,7 @@ from PIL import Image
 from torch import Tensor
 
 from examples.data import synthetic_ntu25
-from skelfreq import TubeMasking, cosine_momentum
+from skelfreq import FreqEnhance, TubeMasking, cosine_momentum
 from skelfreq.functional import (
     adaptive_spectral_mask,
     apply_gain,
@@ -285,6 +285,32 @@ def draw_frest() -> Figure:
     return figure
 
 
+def draw_freq_enhance() -> Figure:
+    """Show FreqEnhance's gains, what they do to a hand's position, and to its spectrum."""
+    figure, (left, middle, right) = plt.subplots(1, 3, figsize=(11, 3.5))
+    x = 100 * waving_hand()
+    x = x - x.mean()
+    layer = FreqEnhance(len(x), dim=0).double().requires_grad_(False)
+    hertz, t = torch.arange(len(x)) * RATE / (2 * len(x)), seconds(len(x))
+    left.step(hertz, layer.gains, where="post", color=BLUE)
+    left.axhline(1, color=GREY, lw=0.8)
+    split = layer.split * RATE / (2 * len(x))
+    left.axvline(split, color=GREY, lw=0.8, ls="--")
+    left.text(split + 0.2, 1.22, f"split φ = {layer.split}", color="#555555")
+    left.set(title="gain of each coefficient", xlabel="frequency (Hz)", ylabel="gain")
+    left.set_ylim(0, 1.4)
+    middle.plot(t, x, color=GREY, lw=3, alpha=0.5, label="before")
+    middle.plot(t, layer(x), color=BLUE, lw=1.2, label="after")
+    middle.set(title="a hand's position, mean removed", xlabel="time (s)", ylabel="sideways (cm)")
+    middle.set_ylim(-50, 50)
+    middle.legend(loc="upper right")
+    right.semilogy(hertz[1:], dct(x).abs()[1:], color=GREY, lw=3, alpha=0.5, label="before")
+    right.semilogy(hertz[1:], dct(layer(x)).abs()[1:], color=BLUE, lw=1.2, label="after")
+    right.set(title="its spectrum", xlabel="frequency (Hz)", ylabel="|X_k| (cm)")
+    right.legend(loc="upper right")
+    return figure
+
+
 PICTURES: dict[str, Callable[[], Figure]] = {
     "basis": draw_basis,
     "padding": draw_padding,
@@ -294,6 +320,7 @@ PICTURES: dict[str, Callable[[], Figure]] = {
     "bands": draw_bands,
     "gain_and_resample": draw_gain_and_resample,
     "losses": draw_losses,
+    "freq_enhance": draw_freq_enhance,
     "frest": draw_frest,
 }
 

@@ -391,9 +391,9 @@ def test_warns_once_when_nothing_is_amplified(arguments: dict) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [{"length": 120}, {"length": 1024, "split": 34}, {"length": 20},
-     {"length": 64, "num_bands": 1, "split": 64}, {"length": 1024, "split": 30, "learnable": "free"},
-     {"length": 1, "split": 1}],
+    [{"length": 120}, {"length": 1024, "split": 34}, {"length": 20}, {"length": 1, "split": 1},
+     {"length": 64, "num_bands": 1, "split": 64},
+     {"length": 1024, "split": 30, "learnable": "free"}],
     ids=str,
 )  # fmt: skip
 def test_does_not_warn_otherwise(arguments: dict) -> None:

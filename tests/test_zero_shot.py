@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import statistics
 from typing import NamedTuple
@@ -165,7 +166,7 @@ def test_curve_equals_a_sweep_of_handicaps(average: str, problem: Problem) -> No
     assert handicap.dtype == seen.dtype == unseen.dtype == torch.float64
     assert handicap.shape == seen.shape == unseen.shape == (len(problem.target) + 1,)
     changes = sorted(set(handicap[1:].tolist()))
-    between = [(a + b) / 2 for a, b in zip(changes[:-1], changes[1:], strict=True)]
+    between = [(a + b) / 2 for a, b in itertools.pairwise(changes)]
     classes = set(range(problem.scores.shape[1]))
     for gamma in [changes[0] - 1, *changes, *between, changes[-1] + 1]:
         point = int((handicap <= gamma).sum()) - 1
@@ -221,9 +222,7 @@ def test_area_is_that_of_the_polygon(average: str, problem: Problem) -> None:
                 for part in (set(problem.seen), classes - set(problem.seen))
             ]
         )
-    polygon = sum(
-        (u1 - u0) * (s0 + s1) / 2 for (s0, u0), (s1, u1) in zip(points, points[1:], strict=False)
-    )
+    polygon = sum((u1 - u0) * (s0 + s1) / 2 for (s0, u0), (s1, u1) in itertools.pairwise(points))
     area = area_under_seen_unseen_curve(*problem, average)
     assert area == pytest.approx(polygon, abs=1e-12)
     assert 0 <= area <= points[0][0] * points[-1][1] + 1e-12 and area <= 1

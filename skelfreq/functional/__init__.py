@@ -6,6 +6,7 @@ from skelfreq.functional.alignment import (
     reparameterize,
 )
 from skelfreq.functional.bands import apply_gain, resample, split_bands
+from skelfreq.functional.contrast import info_nce, similarity_distillation_loss
 from skelfreq.functional.cosine import dct, dct_matrix, idct
 from skelfreq.functional.decoupling import decouple
 from skelfreq.functional.fd_mae import FDMAELoss, Reconstruction, fd_mae_loss
@@ -45,6 +46,7 @@ __all__ = [
     "generalized_zero_shot_accuracy",
     "harmonic_mean",
     "idct",
+    "info_nce",
     "irdft",
     "kl_to_standard_normal",
     "merge_frames",
@@ -56,6 +58,7 @@ __all__ = [
     "reparameterize",
     "resample",
     "seen_unseen_curve",
+    "similarity_distillation_loss",
     "spectral_filter",
     "split_bands",
     "split_frames",

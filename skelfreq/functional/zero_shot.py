@@ -16,7 +16,19 @@ AVERAGES = ("micro", "macro")
 
 
 class GeneralizedAccuracy(NamedTuple):
-    """Accuracies in [0, 1]: on samples of seen classes, of unseen ones, and their harmonic mean."""
+    """Accuracies in [0, 1]: on samples of seen classes, of unseen ones, and their harmonic mean.
+
+    Attributes
+    ----------
+    seen, unseen : float
+        S and U, each decided among all classes.
+    harmonic : float
+        H, their :func:`harmonic_mean`.
+
+    Notes
+    -----
+    Source: Xian et al., zero-shot learning evaluation (TPAMI 2019).
+    """
 
     seen: float
     unseen: float

@@ -1,0 +1,1 @@
+"""MICA (Sensors 2025): skeleton encoders with FreST, trained by contrast and by language."""
