@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -44,10 +45,12 @@ def test_calibration_equals_the_release(
     known = expected.isfinite()
     assert decoded.grad.isfinite().all()
     assert bool(known.all()) or (name, sensitivity) == ("large_distance", 1)
-    if bool(known.any()):
-        assert_close(decoded.grad[known], expected[known], GOLDEN)
-    else:
+    if not bool(known.any()):
         assert not decoded.grad.any()
+    elif float(expected[known].abs().max()) > 1e-20:
+        assert_close(decoded.grad[known], expected[known], GOLDEN)
+    else:  # the sigmoid has rounded to 1
+        assert float(decoded.grad.abs().max()) < 1e-20
 
 
 @both_files
@@ -75,10 +78,10 @@ def test_equals_the_definition(size: tuple[int, int], sensitivity: float, own: b
     for i in range(n):
         far = float(((target[i] - decoded[negative[i]]) ** 2).sum())
         near = float(((target[i] - decoded[i]) ** 2).sum())
-        terms.append(1 / (1 + torch.tensor((far - near) / sensitivity).double().exp()))
+        terms.append(1 / (1 + math.exp((far - near) / sensitivity)))
     permutation = None if own else torch.tensor(negative)
     loss = calibrated_alignment_loss(target, decoded, sensitivity, permutation)
-    assert_close(loss, torch.stack(terms).mean())
+    assert_close(loss, torch.tensor(terms, dtype=torch.float64).mean())
     assert 0 <= float(loss) <= 1
 
 
@@ -152,7 +155,7 @@ def test_gradients_stay_finite_at_any_distance(dtype: torch.dtype, negatives: bo
         decoded = (scale * normal(4, 8, seed=1)).to(dtype).requires_grad_()
         loss = calibrated_alignment_loss(target, decoded, 1e-3, negatives=negatives)
         loss.backward()
-        assert loss.isfinite() and 0 <= float(loss) <= 1
+        assert loss.isfinite() and 0 <= float(loss.detach()) <= 1
         assert decoded.grad.isfinite().all() and decoded.grad.dtype == dtype
 
 
