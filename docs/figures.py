@@ -19,7 +19,7 @@ from PIL import Image
 from torch import Tensor
 
 from examples.data import synthetic_ntu25
-from skelfreq import TubeMasking, cosine_momentum
+from skelfreq import FreqEnhance, TubeMasking, cosine_momentum
 from skelfreq.functional import (
     adaptive_spectral_mask,
     apply_gain,
@@ -285,6 +285,31 @@ def draw_frest() -> Figure:
     return figure
 
 
+def draw_freq_enhance() -> Figure:
+    """Draw FreqEnhance's gains, and a hand's movement and spectrum before and after it."""
+    figure, (left, middle, right) = plt.subplots(1, 3, figsize=(11, 3.5))
+    x = 100 * waving_hand()
+    x = x - x.mean()
+    n = len(x)
+    t, k = seconds(n), torch.arange(n)
+    hertz = k * RATE / (2 * n)
+    layer = FreqEnhance(n, dim=0).double()
+    with torch.no_grad():
+        gains, y = layer.gains, layer(x)
+    left.axhline(1, color=GREY, lw=0.8)
+    left.step(hertz, gains, color=BLUE, where="post")
+    left.set(title="gain per frequency", xlabel="frequency (Hz)", ylabel="gain", ylim=(0, 1.4))
+    middle.plot(t, x, color=GREY, lw=2, alpha=0.7, label="before")
+    middle.plot(t, y, color=BLUE, lw=1.4, label="after")
+    middle.set(title="a waving hand, sideways", xlabel="time (s)", ylabel="position (cm)")
+    for signal, colour, name, width in ((x, GREY, "before", 3.0), (y, BLUE, "after", 1.2)):
+        right.plot(hertz[1:], dct(signal).abs()[1:], color=colour, lw=width, label=name, alpha=0.9)
+    right.set(title="its spectrum", xlabel="frequency (Hz)", ylabel="|X_k| (cm)", yscale="log")
+    for axis in (middle, right):
+        axis.legend(frameon=False)
+    return figure
+
+
 PICTURES: dict[str, Callable[[], Figure]] = {
     "basis": draw_basis,
     "padding": draw_padding,
@@ -295,6 +320,7 @@ PICTURES: dict[str, Callable[[], Figure]] = {
     "gain_and_resample": draw_gain_and_resample,
     "losses": draw_losses,
     "frest": draw_frest,
+    "freq_enhance": draw_freq_enhance,
 }
 
 
