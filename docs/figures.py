@@ -301,10 +301,11 @@ def draw_freq_enhance() -> Figure:
     left.set(title="gain per frequency", xlabel="frequency (Hz)", ylabel="gain", ylim=(0, 1.4))
     middle.plot(t, x, color=GREY, lw=2, alpha=0.7, label="before")
     middle.plot(t, y, color=BLUE, lw=1.4, label="after")
-    middle.set(title="a waving hand, sideways", xlabel="time (s)", ylabel="position (cm)")
+    middle.set(title="a waving hand, mean removed", xlabel="time (s)", ylabel="position (cm)")
     for signal, colour, name, width in ((x, GREY, "before", 3.0), (y, BLUE, "after", 1.2)):
         right.plot(hertz[1:], dct(signal).abs()[1:], color=colour, lw=width, label=name, alpha=0.9)
-    right.set(title="its spectrum", xlabel="frequency (Hz)", ylabel="|X_k| (cm)", yscale="log")
+    right.set(title="its spectrum", xlabel="frequency (Hz)", ylabel="|X_k| (cm)")
+    right.set(yscale="log", ylim=(0.03, 300))
     for axis in (middle, right):
         axis.legend(frameon=False)
     return figure

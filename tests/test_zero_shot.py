@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from itertools import pairwise
 
 import pytest
 import torch
@@ -186,22 +187,18 @@ def test_ends_of_the_curve(n: int, seed: int, average: str) -> None:
 
 
 @given(st.integers(2, 25), st.integers(0, 2**16), averages, st.booleans())
-def test_area_equals_the_trapezoids_of_a_sweep(
-    n: int, seed: int, average: str, ties: bool
-) -> None:
+def test_area_equals_the_trapezoids_of_a_sweep(n: int, seed: int, average: str, ties: bool) -> None:
     target, scores = labels(n, seed), normal(n, CLASSES, seed=seed)
     if ties:
         scores = scores.mul(2).round()
     unseen_columns = [c for c in range(CLASSES) if c not in SEEN]
     margins = scores[:, SEEN].amax(1) - scores[:, unseen_columns].amax(1)
     values = sorted(set(margins.tolist()))
-    middles = [(a + b) / 2 for a, b in zip(values, values[1:], strict=False)]
+    middles = [(a + b) / 2 for a, b in pairwise(values)]
     points = [
         at(scores, target, gamma, average) for gamma in (values[0] - 1, *middles, values[-1] + 1)
     ]
-    expected = sum(
-        (b[1] - a[1]) * (a[0] + b[0]) / 2 for a, b in zip(points, points[1:], strict=False)
-    )
+    expected = sum((b[1] - a[1]) * (a[0] + b[0]) / 2 for a, b in pairwise(points))
     # The curve is walked by its unseen accuracy, which rises.
     area = area_under_seen_unseen_curve(scores, target, SEEN, average)
     assert area == pytest.approx(expected, abs=1e-12)

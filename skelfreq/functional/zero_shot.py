@@ -16,7 +16,19 @@ AVERAGES = ("micro", "macro")
 
 
 class GeneralizedAccuracy(NamedTuple):
-    """Accuracies in [0, 1]: on samples of seen classes, of unseen ones, and their harmonic mean."""
+    """What :func:`generalized_zero_shot_accuracy` returns, each in [0, 1].
+
+    Attributes
+    ----------
+    seen, unseen : float
+        Accuracy on samples of seen and of unseen classes, S and U.
+    harmonic : float
+        Their harmonic mean H.
+
+    Notes
+    -----
+    Source: Xian et al. (TPAMI 2019).
+    """
 
     seen: float
     unseen: float
