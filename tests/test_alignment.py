@@ -33,10 +33,7 @@ def test_calibration_equals_the_release(
     z = {key: torch.from_numpy(value) for key, value in stored.items() if value.ndim}
     side, made = ("t", "tfroms") if term == "t_cali" else ("s", "sfromt")
     decoded = z[made].requires_grad_()
-    if term == "s_cali":
-        options = {"negatives": False}
-    else:
-        options = {"permutation": z[f"{side}_perm"]}
+    options = {"negatives": False} if term == "s_cali" else {"permutation": z[f"{side}_perm"]}
     loss = calibrated_alignment_loss(z[side], decoded, sensitivity, **options)
     assert_close(loss, stored[f"{term}_lmd{sensitivity}"], GOLDEN)
     loss.backward()

@@ -1,4 +1,4 @@
-"""FreqEnhance and its parts: band_edges, band_gains, and apply_gain on either side of its switch."""
+"""FreqEnhance and its parts: band_edges, band_gains, and both routes of apply_gain."""
 
 from __future__ import annotations
 
