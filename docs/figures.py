@@ -286,28 +286,28 @@ def draw_frest() -> Figure:
 
 
 def draw_freq_enhance() -> Figure:
-    """Show FreqEnhance's gains, what they do to a hand's position, and to its spectrum."""
+    """Draw FreqEnhance's gains, and a hand's movement and spectrum before and after it."""
     figure, (left, middle, right) = plt.subplots(1, 3, figsize=(11, 3.5))
     x = 100 * waving_hand()
     x = x - x.mean()
-    layer = FreqEnhance(len(x), dim=0).double().requires_grad_(False)
-    hertz, t = torch.arange(len(x)) * RATE / (2 * len(x)), seconds(len(x))
-    left.step(hertz, layer.gains, where="post", color=BLUE)
+    n = len(x)
+    t, k = seconds(n), torch.arange(n)
+    hertz = k * RATE / (2 * n)
+    layer = FreqEnhance(n, dim=0).double()
+    with torch.no_grad():
+        gains, y = layer.gains, layer(x)
     left.axhline(1, color=GREY, lw=0.8)
-    split = layer.split * RATE / (2 * len(x))
-    left.axvline(split, color=GREY, lw=0.8, ls="--")
-    left.text(split + 0.2, 1.22, f"split φ = {layer.split}", color="#555555")
-    left.set(title="gain of each coefficient", xlabel="frequency (Hz)", ylabel="gain")
-    left.set_ylim(0, 1.4)
-    middle.plot(t, x, color=GREY, lw=3, alpha=0.5, label="before")
-    middle.plot(t, layer(x), color=BLUE, lw=1.2, label="after")
-    middle.set(title="a hand's position, mean removed", xlabel="time (s)", ylabel="sideways (cm)")
-    middle.set_ylim(-50, 50)
-    middle.legend(loc="upper right")
-    right.semilogy(hertz[1:], dct(x).abs()[1:], color=GREY, lw=3, alpha=0.5, label="before")
-    right.semilogy(hertz[1:], dct(layer(x)).abs()[1:], color=BLUE, lw=1.2, label="after")
+    left.step(hertz, gains, color=BLUE, where="post")
+    left.set(title="gain per frequency", xlabel="frequency (Hz)", ylabel="gain", ylim=(0, 1.4))
+    middle.plot(t, x, color=GREY, lw=2, alpha=0.7, label="before")
+    middle.plot(t, y, color=BLUE, lw=1.4, label="after")
+    middle.set(title="a waving hand, mean removed", xlabel="time (s)", ylabel="position (cm)")
+    for signal, colour, name, width in ((x, GREY, "before", 3.0), (y, BLUE, "after", 1.2)):
+        right.plot(hertz[1:], dct(signal).abs()[1:], color=colour, lw=width, label=name, alpha=0.9)
     right.set(title="its spectrum", xlabel="frequency (Hz)", ylabel="|X_k| (cm)")
-    right.legend(loc="upper right")
+    right.set(yscale="log", ylim=(0.03, 300))
+    for axis in (middle, right):
+        axis.legend(frameon=False)
     return figure
 
 
@@ -320,8 +320,8 @@ PICTURES: dict[str, Callable[[], Figure]] = {
     "bands": draw_bands,
     "gain_and_resample": draw_gain_and_resample,
     "losses": draw_losses,
-    "freq_enhance": draw_freq_enhance,
     "frest": draw_frest,
+    "freq_enhance": draw_freq_enhance,
 }
 
 

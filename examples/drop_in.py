@@ -1,7 +1,8 @@
-"""``python -m examples.drop_in``: a layer of this library, put into a network that is not ours.
+"""``python -m examples.drop_in``: layers of this library, put into networks that are not ours.
 
 An ST-GCN in the form its users know is trained on synthetic motions. Then FreST goes into each of
-its blocks, one line a block, and both networks train on.
+its blocks, one line a block, and both networks train on. In the same way FreqEnhance goes in front
+of a network with CTR-GCN's refined topologies.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from examples.data.task import Labelled, Task, load_task
-from skelfreq import FreST
+from skelfreq import FreqEnhance, FreST
 from skelfreq.skeletons import adjacency, get_layout
 
 # --- A network as it stands in somebody's repository --------------------------------------------
@@ -64,6 +65,41 @@ class STGCN(nn.Module):
         return self.classifier(self.blocks(x).mean((2, 3)))
 
 
+class CTRGCBlock(nn.Module):
+    """A graph that every channel and sample refines, then a convolution over frames."""
+
+    def __init__(self, in_channels: int, out_channels: int, graph: Tensor) -> None:
+        super().__init__()
+        self.graph = nn.Parameter(graph.clone())
+        self.alpha = nn.Parameter(torch.zeros(1))
+        self.query, self.key = (nn.Conv2d(in_channels, 8, 1) for _ in range(2))
+        self.refine = nn.Conv2d(8, out_channels, 1)
+        self.gcn = nn.Conv2d(in_channels, out_channels * len(graph), 1)
+        self.tcn = nn.Sequential(
+            nn.BatchNorm2d(out_channels),
+            nn.ReLU(),
+            nn.Conv2d(out_channels, out_channels, (5, 1), (2, 1), (2, 0)),
+            nn.BatchNorm2d(out_channels),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map [N, C, T, V] to [N, C', T', V], T' half of T."""
+        query, key = self.query(x).mean(2), self.key(x).mean(2)
+        refined = self.refine(torch.tanh(query.unsqueeze(-1) - key.unsqueeze(-2)))
+        graph = self.graph[:, None] + self.alpha * refined.unsqueeze(1)  # [N, K, C', V, V]
+        y = self.gcn(x).unflatten(1, (len(self.graph), -1))
+        return torch.relu(self.tcn(torch.einsum("nkctv,nkcvw->nctw", y, graph)))
+
+
+def ctr_gcn(classes: int, graph: Tensor, widths: tuple[int, ...] = (16, 32)) -> nn.Sequential:
+    """Build two blocks, the mean over frames and joints, and a linear classifier."""
+    sizes = zip((3, *widths), widths, strict=False)
+    blocks = (CTRGCBlock(a, b, graph) for a, b in sizes)
+    return nn.Sequential(
+        *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(widths[-1], classes)
+    )
+
+
 # --- What this library adds ---------------------------------------------------------------------
 
 
@@ -78,6 +114,15 @@ def insert_frest(network: STGCN) -> list[FreST]:
         block.tcn.append(FreST(channels, init="identity").to(next(block.parameters()).device))
         added.append(block.tcn[-1])
     return added
+
+
+def prepend_freq_enhance(network: nn.Module, frames: int) -> nn.Sequential:
+    """Put FreqEnhance in front of a network that takes clips of ``frames`` frames.
+
+    Free gains start at 1, so a trained network computes what it did before.
+    """
+    device = next(network.parameters()).device
+    return nn.Sequential(FreqEnhance(frames, learnable="free").to(device), network)
 
 
 # --- Before and after ---------------------------------------------------------------------------
@@ -152,7 +197,30 @@ def st_gcn_with_frest(task: Task, epochs: int, seed: int) -> None:
         print(f"  block {number} keeps {joints} of the bins along joints, {frames} along frames")
 
 
-EXAMPLES: dict[str, Callable[[Task, int, int], None]] = {"st_gcn": st_gcn_with_frest}
+def ctr_gcn_with_freq_enhance(task: Task, epochs: int, seed: int) -> None:
+    """Train a CTR-GCN, put FreqEnhance in front, train on with and without it, print the change."""
+    torch.manual_seed(seed)
+    plain = ctr_gcn(len(task.class_names), adjacency(get_layout(task.layout), "spatial"))
+    train(plain, task.train, epochs, seed)
+    network = prepend_freq_enhance(copy.deepcopy(plain), task.train.clips.shape[2])
+    difference = (scores(network, task.test.clips) - scores(plain, task.test.clips)).abs().max()
+    print("FreqEnhance in front of a network with CTR-GCN's topologies")
+    print(f"  largest change of a score on insertion: {float(difference):.1g}")
+    print(f"  accuracy before: {100 * accuracy(plain, task.test):.1f} %")
+    for name, model in (("without FreqEnhance", plain), ("with FreqEnhance", network)):
+        step = train(model, task.train, epochs, seed + 1)
+        print(
+            f"  trained on {name}: {100 * accuracy(model, task.test):.1f} %, "
+            f"{weights(model)} weights, {step:.0f} ms a step"
+        )
+    for half, part in zip(("lower", "upper"), network[0].gains.detach().chunk(2), strict=True):
+        print(f"  mean gain in the {half} half of the spectrum: {float(part.mean()):.3f}")
+
+
+EXAMPLES: dict[str, Callable[[Task, int, int], None]] = {
+    "st_gcn": st_gcn_with_frest,
+    "ctr_gcn": ctr_gcn_with_freq_enhance,
+}
 
 
 def main(argv: list[str] | None = None) -> None:
