@@ -252,7 +252,7 @@ TWO = torch.tensor([0, 1])
         (S[:1], TWO, [0], ValueError, r"scores must have shape \[2, classes\], got \(1, 3\)"),
         (S / 0, TWO, [0], ValueError, "scores must be finite"),
         (S + torch.inf, TWO, [0], ValueError, "scores must be finite"),
-        (S[:, :1], torch.tensor([0, 1]), [0], ValueError, "must name some, not all, of the 1"),
+        (S[:, :1], torch.tensor([0, 1]), [0], ValueError, "target must lie below 1, the columns"),
         (S, TWO, [2], ValueError, "target must hold samples of seen classes, got none"),
     ],
 )

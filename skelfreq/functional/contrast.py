@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as nnf
 from torch import Tensor
 
 from skelfreq._checks import autocast_off, check_floating, compute_dtype
@@ -47,8 +46,8 @@ def info_nce(query: Tensor, key: Tensor, queue: Tensor, temperature: float = 0.2
     Examples
     --------
     >>> q = torch.eye(2)
-    >>> info_nce(q, q, torch.zeros(0, 2))
-    tensor(0.)
+    >>> info_nce(q, q, queue=-q).round(decimals=4)
+    tensor(0.0068)
     """
     check_floating("query", query)
     check_floating("key", key)
@@ -64,11 +63,11 @@ def info_nce(query: Tensor, key: Tensor, queue: Tensor, temperature: float = 0.2
     _check_temperature("temperature", temperature)
     with autocast_off(query):
         dtype = compute_dtype(query)
-        q = nnf.normalize(query.to(dtype), dim=1)
-        k = nnf.normalize(key.detach().to(dtype), dim=1)
-        m = nnf.normalize(queue.detach().to(dtype), dim=1)
+        q = _unit(query.to(dtype))
+        k = _unit(key.detach().to(dtype))
+        m = _unit(queue.detach().to(dtype))
         logits = torch.cat([(q * k).sum(1, keepdim=True), q @ m.mT], 1) / temperature
-        return -logits.log_softmax(1)[:, 0].mean()
+        return (logits.logsumexp(1) - logits[:, 0]).mean()
 
 
 def similarity_distillation_loss(
@@ -136,6 +135,10 @@ def similarity_distillation_loss(
         teacher = (teacher_logits.detach().to(dtype) / teacher_temperature).log_softmax(1)
         divergence = (teacher.exp() * (teacher - student)).sum(1).mean()
         return divergence.clamp(min=0)  # rounding of equal distributions
+
+
+def _unit(x: Tensor) -> Tensor:
+    return x / x.norm(dim=1, keepdim=True).clamp(min=1e-12)
 
 
 def _check_temperature(name: str, value: float) -> None:

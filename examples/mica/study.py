@@ -1,0 +1,100 @@
+"""``python -m examples.mica.study``: rows × seeds in parallel, mean ± deviation as a table."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import sys
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from examples.data import load
+from examples.data.task import load_task
+from examples.fd_mae.study import format_table
+from examples.fs_vae.stages import name_of
+from examples.mica.config import PRESETS
+from examples.mica.rows import ROWS, load_text, run_row
+from examples.runs import write_json
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run what is missing in the study's folder, then print the table."""
+    parser = argparse.ArgumentParser(prog="python -m examples.mica.study", description=__doc__)
+    parser.add_argument("--data", required=True, help="'synthetic', or a .npz archive")
+    parser.add_argument("--config", choices=PRESETS, default="msr")
+    parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS))
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--validate", nargs="+", type=int, metavar="SUBJECT")
+    parser.add_argument("--epochs", type=int, help="instead of the preset's")
+    parser.add_argument("--workers", type=int, default=2, help="processes, one thread each")
+    parser.add_argument("--out", type=Path, default=Path("runs/mica-study"))
+    args = parser.parse_args(argv)
+    args.out.mkdir(parents=True, exist_ok=True)
+    jobs = [
+        (row, seed, args.config, args.epochs, args.data, args.validate, _path(args.out, row, seed))
+        for seed in args.seeds
+        for row in args.rows
+    ]
+    jobs = [job for job in jobs if not job[-1].exists()]
+    # Bars of several processes would overwrite one another.
+    os.environ["TQDM_DISABLE"] = "1"
+    context = multiprocessing.get_context("spawn")
+    with (
+        ProcessPoolExecutor(args.workers, mp_context=context) as pool,
+        tqdm(total=len(jobs), unit="run", disable=False) as bar,
+    ):
+        for future in as_completed([pool.submit(_job, *job) for job in jobs]):
+            future.result()
+            bar.update()
+    table = summarise(args.out, args.rows, args.seeds)
+    write_json(args.out / "table.json", table)
+    print(format_table(table))
+    return 0
+
+
+def _path(folder: Path, row: str, seed: int) -> Path:
+    return folder / f"{list(ROWS).index(row)}-{seed}.json"
+
+
+def _job(
+    row: str,
+    seed: int,
+    preset: str,
+    epochs: int | None,
+    data: str,
+    validate: list[int] | None,
+    path: Path,
+) -> None:
+    torch.set_num_threads(1)
+    config = replace(PRESETS[preset], seed=seed)
+    if epochs is not None:
+        config = replace(config, epochs=epochs)
+    task = load_task(data, config.frames, body_frame=True, validate=validate)
+    text = load_text(name_of(data, load(data).class_names), task.class_names)
+    _model, scores, _history = run_row(row, config, task, text)
+    write_json(path, {"row": row, "seed": seed, "scores": scores})
+
+
+def summarise(
+    folder: Path, rows: list[str], seeds: list[int]
+) -> dict[str, dict[str, tuple[float, float]]]:
+    """Mean and standard deviation over the seeds, in per cent, by row and column."""
+    table: dict[str, dict[str, tuple[float, float]]] = {}
+    for row in rows:
+        results = [json.loads(_path(folder, row, seed).read_text())["scores"] for seed in seeds]
+        table[row] = {}
+        for column in results[0]:
+            values = torch.tensor([100 * result[column] for result in results])
+            deviation = float(values.std()) if len(values) > 1 else 0.0
+            table[row][column] = (round(float(values.mean()), 1), round(deviation, 1))
+    return table
+
+
+if __name__ == "__main__":
+    sys.exit(main())
