@@ -116,7 +116,13 @@ def draw_queue(model: MICA, data: Labelled, path: Path) -> None:
     figure, axis = plt.subplots(figsize=(6.5, 3.8), layout="constrained")
     for mask, colour, name in ((same, BLUE, "same class"), (~same, GREY, "other classes")):
         axis.hist(
-            similarity[mask].numpy(), 50, (-1, 1), density=True, alpha=0.6, color=colour, label=name
+            similarity[mask].numpy(),
+            bins=50,
+            range=(-1, 1),
+            density=True,
+            alpha=0.6,
+            color=colour,
+            label=name,
         )
     axis.set(
         title="Test embeddings against the queue", xlabel="cosine similarity", ylabel="density"

@@ -1,0 +1,252 @@
+"""MICA, the example: queue, harmonizer, momentum encoder, noise, and the command lines."""
+
+from __future__ import annotations
+
+import json
+import socket
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from test_example_text import Counting
+from torch import Tensor, nn
+
+from examples.data.task import Labelled, load_task
+from examples.mica import robustness, study
+from examples.mica.__main__ import main
+from examples.mica.config import PRESETS, Config
+from examples.mica.encoder import Encoder, Harmonizer
+from examples.mica.queue import Queue
+from examples.mica.robustness import corrupted
+from examples.mica.rows import ROWS
+from examples.mica.train import MICA, Text, train
+
+TINY = replace(PRESETS["small"], widths=(4, 8), frames=8, embedding=8, queue=12, epochs=1)
+FLAGS = ["--widths", "4", "8", "--frames", "8", "--embedding", "8", "--queue", "12",
+         "--epochs", "1"]  # fmt: skip
+
+
+@pytest.fixture
+def quick_encoder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Encode without loading a network; tests/test_example_text.py runs the real one."""
+    monkeypatch.setattr("examples.text.encoding.minilm", Counting())
+    monkeypatch.setenv("SKELFREQ_CACHE", str(tmp_path / "cache"))
+
+
+def unit(*shape: int, seed: int = 0) -> Tensor:
+    x = torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+    return torch.nn.functional.normalize(x, dim=-1)
+
+
+def text_of(classes: int, width: int = 6) -> Text:
+    present = torch.arange(3) < torch.tensor([[2], [3]]).repeat(-(-classes // 2), 1)[:classes]
+    return Text(unit(classes, width), unit(classes, 3, width, seed=1), present)
+
+
+# --- Queue --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("batch", [1, 3, 4, 7, 10, 25])
+def test_queue_holds_the_last_keys_in_ring_order(batch: int) -> None:
+    queue, sent = Queue(10, 2), []
+    for step in range(12):
+        keys, labels = unit(batch, 2, seed=step), torch.arange(batch) + 100 * step
+        queue.put(keys, labels)
+        sent += list(zip(keys, labels, strict=True))
+        keys, labels = queue.entries()
+        newest = sent[-10:]
+        assert len(keys) == len(labels) == len(newest)
+        # Entry i of everything that was ever sent lies at position i modulo the size.
+        for number, (key, label) in enumerate(newest, len(sent) - len(newest)):
+            assert labels[number % 10] == label and torch.allclose(keys[number % 10], key)
+
+
+def test_queue_normalises_and_keeps_no_gradient() -> None:
+    queue = Queue(4, 3)
+    keys = (5 * unit(2, 3)).requires_grad_()
+    queue.put(keys, torch.arange(2))
+    entries, _ = queue.entries()
+    assert torch.allclose(entries.norm(dim=1), torch.ones(2)) and not entries.requires_grad
+    entries.zero_()
+    assert queue.entries()[0].norm() > 1
+
+
+def test_queue_state_round_trip() -> None:
+    queue, other = Queue(5, 2), Queue(5, 2)
+    queue.put(unit(7, 2), torch.arange(7))
+    other.load_state_dict(queue.state_dict())
+    for one in (queue, other):
+        one.put(unit(3, 2, seed=4), torch.arange(3))
+    assert torch.equal(queue.keys, other.keys) and torch.equal(queue.labels, other.labels)
+    with pytest.raises(ValueError, match="size must be at least 1, got 0"):
+        Queue(0, 2)
+
+
+def worker(rank: int, port: int, folder: str) -> None:
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2
+    )
+    queue = Queue(6, 2)
+    for step in range(2):
+        queue.put(unit(2, 2, seed=10 * step + rank), torch.tensor([step, 10 * rank]))
+    torch.save(queue.state_dict(), f"{folder}/{rank}.pt")
+    torch.distributed.destroy_process_group()
+
+
+def test_every_process_has_the_keys_of_all(tmp_path: Path) -> None:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    torch.multiprocessing.spawn(worker, (port, str(tmp_path)), nprocs=2)
+    first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    alone = Queue(6, 2)
+    for step in range(2):
+        for rank in range(2):
+            alone.put(unit(2, 2, seed=10 * step + rank), torch.tensor([step, 10 * rank]))
+    assert torch.equal(first["keys"], alone.keys) and int(first["written"]) == 8
+    assert torch.equal(first["labels"], alone.labels)
+
+
+# --- Network ------------------------------------------------------------------------------------
+
+
+def test_harmonizer_does_not_see_absent_phrases() -> None:
+    torch.manual_seed(0)
+    harmonizer = Harmonizer(8, 6, 5).eval()
+    frames, phrases = unit(2, 7, 8), unit(2, 3, 6)
+    present = torch.tensor([[True, True, False], [True, True, True]])
+    other = phrases.clone()
+    other[0, 2] = 100.0
+    other[1, 2] = -other[1, 2]
+    before, after = (harmonizer(frames, p, present) for p in (phrases, other))
+    assert before.shape == (2, 5)
+    assert torch.equal(before[0], after[0]) and not torch.allclose(before[1], after[1])
+
+
+@pytest.mark.parametrize("spectral", ["none", "fres", "fret", "frest"])
+@pytest.mark.parametrize("filters", ["both", "global", "local"])
+def test_encoder_shapes_and_parts(spectral: str, filters: str) -> None:
+    encoder = Encoder("ntu25", replace(TINY, spectral=spectral, filters=filters))
+    assert encoder(torch.randn(2, 3, 8, 25)).shape == (2, 4, 8)
+    names = [name.rsplit(".", 1)[-1] for name, _ in encoder.named_parameters()]
+    has = spectral != "none"
+    assert ("global_weight" in names) == (has and filters != "local")
+    assert ("local_weight" in names) == ("threshold" in names) == (has and filters != "global")
+
+
+def test_momentum_encoder_moves_without_gradient() -> None:
+    data = Labelled(torch.randn(6, 3, 8, 25), torch.arange(6) % 2)
+    torch.manual_seed(0)
+    model = MICA("ntu25", text_of(2), TINY)
+    target = model.paths.target
+    before = [p.clone() for p in target.parameters()]
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(2):  # the queue is empty at first: no modulation then
+        losses = model(data.clips, data.clips + 0.1, data.labels, generator)
+    assert set(losses) == {"contrast", "modulation", "harmonizer"}
+    torch.stack(list(losses.values())).sum().backward()
+    assert all(p.grad is None and not p.requires_grad for p in target.parameters())
+    missing = [n for n, p in model.paths.online.named_parameters() if p.grad is None]
+    assert not missing
+    with torch.no_grad():
+        for p in model.paths.online.parameters():
+            p += 1
+    model.paths.update()
+    share = 1 - TINY.momentum
+    moved = [p - b for p, b in zip(target.parameters(), before, strict=True)]
+    assert all(torch.allclose(m, torch.full_like(m, share), atol=1e-5) for m in moved)
+
+
+def test_training_brings_views_of_a_clip_together() -> None:
+    task = load_task("synthetic", 8, body_frame=True, num_classes=4, num_subjects=4, clips_per=3)
+    config = replace(TINY, epochs=50, batch_size=12, momentum=0.9)
+    _, history = train(task.train, task.layout, text_of(4), config)
+    assert history[-1]["contrast"] < history[2]["contrast"] - 0.1
+    assert history[-1]["modulation"] < history[1]["modulation"]
+
+
+def test_rows_differ_in_what_they_name() -> None:
+    configs = {name: replace(Config(), **change) for name, change in ROWS.items()}
+    assert configs["+ both = MICA"] == Config()
+    assert configs["InfoNCE only"].spectral == configs["+ FM"].spectral == "none"
+    for name in ("InfoNCE only", "+ FreST"):
+        assert configs[name].modulation == configs[name].harmonizer == 0
+    assert configs["FreS only"].spectral == "fres" and configs["FreT only"].spectral == "fret"
+    assert configs["global filter only"].filters == "global"
+    with pytest.raises(ValueError, match="spectral must be one of"):
+        Config(spectral="dct")
+    with pytest.raises(ValueError, match="kernel must be odd, got 4"):
+        Config(kernel=4)
+
+
+# --- Noise --------------------------------------------------------------------------------------
+
+
+def test_test_clips_are_corrupted_as_told() -> None:
+    train_clips, tests, layout = corrupted("synthetic", replace(TINY, frames=16))
+    assert layout == "ntu25" and len(train_clips) == 240
+    clean = tests["jitter"][0].clips
+    assert torch.equal(clean, tests["dropout"][0].clips)
+    away = [(tests["jitter"][v].clips - clean).square().mean().sqrt() for v in (1, 2, 5, 10)]
+    assert all(0 < a < b for a, b in pairwise(away))
+    # Bones of about 0.24 m on average: 1 cm is some hundredths of the unit.
+    assert 0.01 < away[0] < 0.1
+    dropped = [(tests["dropout"][v].clips - clean).square().mean() for v in (10, 30)]
+    assert 0 < dropped[0] < dropped[1]
+
+
+# --- Command lines ------------------------------------------------------------------------------
+
+
+def test_a_run_leaves_what_it_promises(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], quick_encoder: None
+) -> None:
+    assert main([*FLAGS, "--out", str(tmp_path / "runs")]) == 0
+    (folder,) = (tmp_path / "runs").iterdir()
+    printed = capsys.readouterr().out
+    table = json.loads((folder / "table.json").read_text())
+    assert list(table) == ["random encoder", "InfoNCE only", "+ both = MICA"]
+    for row, scores in table.items():
+        assert f"| {row} | {100 * scores['linear probe']:.1f} |" in printed
+    for picture in ("both-mica-filters", "both-mica-kept", "both-mica-queue", "infonce-only-queue"):
+        assert (folder / f"{picture}.png").read_bytes().startswith(b"\x89PNG")
+    encoder = Encoder("ntu25", TINY)
+    encoder.load_state_dict(torch.load(folder / "both-mica.pt", weights_only=True))
+
+
+def test_bad_arguments_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for flags, message in (
+        (["--data", "none.npz"], "none.npz: no such file"),
+        (["--spectral", "dct"], "spectral must be one of"),
+        (["--descriptions", "none.json"], "none.json: no such file"),
+    ):
+        assert main([*flags, "--out", str(tmp_path / "runs")]) == 2
+        assert message in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_study_and_robustness_summarise(tmp_path: Path) -> None:
+    for seed, value in ((0, 0.4), (1, 0.6)):
+        (tmp_path / f"1-{seed}.json").write_text(json.dumps({"scores": {"kNN": value}}))
+        for network in ("none", "frest"):
+            content = {"jitter": {"0": value, "5": value / 2}, "dropout": {"0": value}}
+            (tmp_path / f"{network}-{seed}.json").write_text(json.dumps(content))
+    table = study.summarise(tmp_path, ["InfoNCE only"], [0, 1])
+    assert table == {"InfoNCE only": {"kNN": (50.0, 14.1)}}
+    curves = robustness.collect(tmp_path, [0, 1])
+    assert "| ST-GCN with FreST | 50.0 ± 14.1 | 25.0 ± 7.1 |" in robustness.format_table(curves)
+    robustness.figures.draw_robustness(curves, tmp_path / "picture.png")
+    assert np.frombuffer((tmp_path / "picture.png").read_bytes()[1:4], "S3")[0] == b"PNG"
+
+
+def test_classifier_trains() -> None:
+    task = load_task("synthetic", 8, body_frame=True, num_classes=3, num_subjects=4, clips_per=4)
+    model = robustness.fit(task.train, task.layout, replace(TINY, epochs=100))
+    assert isinstance(model, nn.Module)
+    with torch.no_grad():
+        accuracy = (model(task.train.clips).argmax(1) == task.train.labels).float().mean()
+    assert accuracy > 0.6  # chance is 1/3
