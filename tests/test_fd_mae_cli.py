@@ -13,6 +13,7 @@ from examples.data import resample_clips, synthetic_ntu25
 from examples.fd_mae import study
 from examples.fd_mae.__main__ import main
 from examples.fd_mae.pretrain import CHECKPOINT_EVERY, Pretraining
+from examples.tables import markdown
 
 TINY = [
     "--frames", "8", "--width", "16", "--depth", "1", "--heads", "2", "--decoder-width", "16",
@@ -114,4 +115,4 @@ def test_study_averages_over_seeds_and_keeps_finished_jobs(
         (folder / "result.json").write_text(json.dumps({"linear probe": value}))
     table = study.summarise(tmp_path, ["untrained"], [0, 1])
     assert table == {"untrained encoder": {"linear probe": (60.0, 14.1)}}
-    assert "| untrained encoder | 60.0 ± 14.1 |" in study.format_table(table)
+    assert "| untrained encoder | 60.0 ± 14.1 |" in markdown(table)

@@ -16,6 +16,7 @@ from examples.fs_vae.__main__ import main
 from examples.fs_vae.features import load_synse_features
 from examples.fs_vae.splits import ClassSplit, load_synse_split
 from examples.fs_vae.text_features import load_text_features
+from examples.tables import markdown
 
 TINY = ["--encoder-epochs", "1", "--frames", "16", "--cycles", "1", "--cycle-epochs", "2",
         "--samples-per-class", "20", "--classifier-steps", "20", "--latent", "8"]  # fmt: skip
@@ -232,7 +233,7 @@ def test_study_summarises(tmp_path: Path) -> None:
     table = study.summarise(write_results(tmp_path), 5, ["a", "b"])
     assert table["a"]["zero-shot"] == (50.0, 10.0)
     assert table["b"]["zero-shot"] == (20.0, 0.0)
-    assert "| a | 50.0 ± 10.0 |" in study.format_table(table)
+    assert "| a | 50.0 ± 10.0 |" in markdown(table)
 
 
 def write_results(folder: Path) -> Path:

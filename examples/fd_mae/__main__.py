@@ -15,6 +15,7 @@ from examples.fd_mae import figures
 from examples.fd_mae.config import PRESETS, Config, from_dict
 from examples.fd_mae.rows import ROWS, TITLES, Evaluation, run_row
 from examples.runs import new_folder, write_json
+from examples.tables import markdown
 from skelfreq.skeletons import get_layout
 
 
@@ -100,7 +101,7 @@ def run(folder: Path, settings: dict[str, object]) -> None:
         if pretraining is not None:
             runs[TITLES[row]] = pretraining
     write_json(folder / "table.json", table)
-    print("\n" + format_table(table))
+    print("\n" + markdown(table))
     pictures = folder / "figures"
     pictures.mkdir(exist_ok=True)
     if runs:
@@ -120,16 +121,6 @@ def run(folder: Path, settings: dict[str, object]) -> None:
     )
     write_json(folder / "relative_log_amplitude.json", amplitudes)
     print(f"\nFigures: {pictures}")
-
-
-def format_table(table: dict[str, dict[str, float]]) -> str:
-    """Return the rows as a Markdown table, in per cent."""
-    columns = list(next(iter(table.values())))
-    lines = ["| | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
-    for name, scores in table.items():
-        cells = " | ".join(f"{100 * scores[column]:.1f}" for column in columns)
-        lines.append(f"| {name} | {cells} |")
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
-import os
 import sys
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import replace
 from pathlib import Path
 
 import torch
-from tqdm import tqdm
 
 from examples.data.task import load_task
 from examples.fd_mae.config import PRESETS, Config
 from examples.fd_mae.rows import EVALUATIONS, ROWS, TITLES, Evaluation, run_row
 from examples.runs import write_json
+from examples.tables import markdown, mean_and_deviation, run_jobs
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -50,19 +47,10 @@ def main(argv: list[str] | None = None) -> int:
         for seed in args.seeds
         for row in args.rows
     ]
-    context = multiprocessing.get_context("spawn")
-    # Bars of several processes would overwrite one another.
-    os.environ["TQDM_DISABLE"] = "1"
-    with (
-        ProcessPoolExecutor(args.workers, mp_context=context) as pool,
-        tqdm(total=len(jobs), unit="run", disable=False) as bar,
-    ):
-        for future in as_completed([pool.submit(_job, *job) for job in jobs]):
-            future.result()
-            bar.update()
+    run_jobs(_job, jobs, args.workers)
     table = summarise(args.out, args.rows, args.seeds)
     write_json(args.out / "table.json", table)
-    print(format_table(table))
+    print(markdown(table))
     return 0
 
 
@@ -91,26 +79,10 @@ def summarise(
             json.loads((folder / row / f"seed{seed}" / "result.json").read_text()) for seed in seeds
         ]
         table[TITLES[row]] = {
-            column: _mean_and_deviation([100 * result[column] for result in results])
+            column: mean_and_deviation([result[column] for result in results])
             for column in results[0]
         }
     return table
-
-
-def _mean_and_deviation(values: list[float]) -> tuple[float, float]:
-    numbers = torch.tensor(values, dtype=torch.float64)
-    deviation = numbers.std() if len(values) > 1 else torch.zeros(())
-    return round(float(numbers.mean()), 1), round(float(deviation), 1)
-
-
-def format_table(table: dict[str, dict[str, tuple[float, float]]]) -> str:
-    """Return Markdown, "mean ± deviation" in each cell."""
-    columns = list(next(iter(table.values())))
-    lines = ["| | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
-    for name, cells in table.items():
-        texts = [f"{mean:.1f} ± {deviation:.1f}" for mean, deviation in cells.values()]
-        lines.append(f"| {name} | " + " | ".join(texts) + " |")
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":

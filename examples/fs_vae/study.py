@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
-import os
 import sys
 from collections import defaultdict
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import replace
 from pathlib import Path
 
 import torch
-from tqdm import tqdm
 
 from examples.fs_vae.config import PRESETS, Config
 from examples.fs_vae.pipeline import run
 from examples.fs_vae.stages import Problem, choose_split, load_clips, prepare, text_of
 from examples.runs import write_json
+from examples.tables import markdown, mean_and_error, run_jobs
 
 VARIANTS: dict[str, dict[str, object]] = {
     "no FreqEnhance": {"enhance": "none"},
@@ -50,20 +47,11 @@ def main(argv: list[str] | None = None) -> int:
         for unseen in args.unseen
         for number in args.class_splits
     ]
-    # Bars of several processes would overwrite one another.
-    os.environ["TQDM_DISABLE"] = "1"
-    context = multiprocessing.get_context("spawn")
-    with (
-        ProcessPoolExecutor(args.workers, mp_context=context) as pool,
-        tqdm(total=len(jobs), unit="job", disable=False) as bar,
-    ):
-        for future in as_completed([pool.submit(_job, *job) for job in jobs]):
-            future.result()
-            bar.update()
+    run_jobs(_job, jobs, args.workers)
     for unseen in args.unseen:
         table = summarise(args.out, unseen, args.variants)
         write_json(args.out / f"table-{unseen}.json", table)
-        print(f"\n{unseen} unseen classes, chance {100 / unseen:.1f} %\n{format_table(table)}")
+        print(f"\n{unseen} unseen classes, chance {100 / unseen:.1f} %\n{markdown(table)}")
     return 0
 
 
@@ -104,26 +92,11 @@ def summarise(
     for path in sorted(folder.glob(f"{unseen}-*.json")):
         result = json.loads(path.read_text())
         for metric in METRICS:
-            values[result["variant"]][metric].append(100 * result["metrics"][metric])
+            values[result["variant"]][metric].append(result["metrics"][metric])
     return {
-        variant: {metric: _mean_and_error(values[variant][metric]) for metric in METRICS}
+        variant: {metric: mean_and_error(values[variant][metric]) for metric in METRICS}
         for variant in variants
     }
-
-
-def _mean_and_error(values: list[float]) -> tuple[float, float]:
-    numbers = torch.tensor(values, dtype=torch.float64)
-    error = numbers.std() / len(numbers) ** 0.5 if len(numbers) > 1 else torch.zeros(())
-    return round(float(numbers.mean()), 1), round(float(error), 1)
-
-
-def format_table(table: dict[str, dict[str, tuple[float, float]]]) -> str:
-    """Return Markdown, "mean ± standard error" in each cell."""
-    lines = ["| | " + " | ".join(METRICS) + " |", "|---" * (len(METRICS) + 1) + "|"]
-    for name, cells in table.items():
-        texts = [f"{mean:.1f} ± {error:.1f}" for mean, error in cells.values()]
-        lines.append(f"| {name} | " + " | ".join(texts) + " |")
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":

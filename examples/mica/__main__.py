@@ -17,6 +17,7 @@ from examples.mica import figures
 from examples.mica.config import PRESETS, Config
 from examples.mica.rows import ROWS, load_text, run_row
 from examples.runs import new_folder, save_checkpoint, write_json
+from examples.tables import markdown
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -86,7 +87,7 @@ def execute(args: argparse.Namespace) -> None:
         write_json(folder / f"{_slug(row)}.json", history)
         save_checkpoint(folder / f"{_slug(row)}.pt", model.encoder.state_dict())
         draw(model.to("cpu"), task, folder, _slug(row))
-    print("\n" + format_table(table))
+    print("\n" + markdown(table))
     print(f"\n{time.monotonic() - started:.0f} s. Figures: {folder}")
 
 
@@ -96,16 +97,6 @@ def draw(model: object, task: Task, folder: Path, name: str) -> None:
         figures.draw_filters(model.encoder, task.test.clips, folder / f"{name}-filters.png")
         figures.draw_kept(model.encoder, task.test, task.class_names, folder / f"{name}-kept.png")
     figures.draw_queue(model, task.test, folder / f"{name}-queue.png")
-
-
-def format_table(table: dict[str, dict[str, float]]) -> str:
-    """Return the rows as a Markdown table, in per cent."""
-    columns = list(next(iter(table.values())))
-    lines = ["| | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
-    for name, scores in table.items():
-        cells = " | ".join(f"{100 * scores[column]:.1f}" for column in columns)
-        lines.append(f"| {name} | {cells} |")
-    return "\n".join(lines)
 
 
 def _slug(row: str) -> str:

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
-import os
 import sys
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +21,7 @@ from examples.mica.config import PRESETS, Config
 from examples.mica.encoder import Encoder
 from examples.mica.train import view
 from examples.runs import write_json
+from examples.tables import markdown, mean_and_deviation, run_jobs
 from skelfreq.skeletons import get_layout
 
 NETWORKS = {"ST-GCN": "none", "ST-GCN with FreST": "frest"}
@@ -47,15 +45,7 @@ def main(argv: list[str] | None = None) -> int:
         for spectral in NETWORKS.values()
     ]
     jobs = [job for job in jobs if not job[-1].exists()]
-    os.environ["TQDM_DISABLE"] = "1"
-    context = multiprocessing.get_context("spawn")
-    with (
-        ProcessPoolExecutor(args.workers, mp_context=context) as pool,
-        tqdm(total=len(jobs), unit="run", disable=False) as bar,
-    ):
-        for future in as_completed([pool.submit(_job, *job) for job in jobs]):
-            future.result()
-            bar.update()
+    run_jobs(_job, jobs, args.workers)
     table = collect(args.out, args.seeds)
     write_json(args.out / "table.json", table)
     figures.draw_robustness(table, args.out / "robustness.png")
@@ -167,17 +157,13 @@ def format_table(table: dict[str, dict[str, dict[str, list[float]]]]) -> str:
     """Return one Markdown table per kind of noise, mean ± deviation in per cent."""
     blocks = []
     for kind, unit in (("jitter", "cm"), ("dropout", "%")):
-        levels = list(next(iter(table.values()))[kind])
-        lines = [f"| {kind} | " + " | ".join(f"{v} {unit}" for v in levels) + " |"]
-        lines.append("|---" * (len(levels) + 1) + "|")
-        for name, curves in table.items():
-            cells = []
-            for level in levels:
-                values = 100 * torch.tensor(curves[kind][level])
-                deviation = float(values.std()) if len(values) > 1 else 0.0
-                cells.append(f"{float(values.mean()):.1f} ± {deviation:.1f}")
-            lines.append(f"| {name} | " + " | ".join(cells) + " |")
-        blocks.append("\n".join(lines))
+        rows = {
+            name: {
+                f"{level} {unit}": mean_and_deviation(runs) for level, runs in curves[kind].items()
+            }
+            for name, curves in table.items()
+        }
+        blocks.append(f"Accuracy under {kind}:\n\n{markdown(rows)}")
     return "\n\n".join(blocks)
 
 

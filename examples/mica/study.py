@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
-import os
 import sys
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import replace
 from pathlib import Path
 
 import torch
-from tqdm import tqdm
 
 from examples.data import load
 from examples.data.task import load_task
-from examples.fd_mae.study import format_table
 from examples.fs_vae.stages import name_of
 from examples.mica.config import PRESETS
 from examples.mica.rows import ROWS, load_text, run_row
 from examples.runs import write_json
+from examples.tables import markdown, mean_and_deviation, run_jobs
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -42,19 +38,10 @@ def main(argv: list[str] | None = None) -> int:
         for row in args.rows
     ]
     jobs = [job for job in jobs if not job[-1].exists()]
-    # Bars of several processes would overwrite one another.
-    os.environ["TQDM_DISABLE"] = "1"
-    context = multiprocessing.get_context("spawn")
-    with (
-        ProcessPoolExecutor(args.workers, mp_context=context) as pool,
-        tqdm(total=len(jobs), unit="run", disable=False) as bar,
-    ):
-        for future in as_completed([pool.submit(_job, *job) for job in jobs]):
-            future.result()
-            bar.update()
+    run_jobs(_job, jobs, args.workers)
     table = summarise(args.out, args.rows, args.seeds)
     write_json(args.out / "table.json", table)
-    print(format_table(table))
+    print(markdown(table))
     return 0
 
 
@@ -90,9 +77,8 @@ def summarise(
         results = [json.loads(_path(folder, row, seed).read_text())["scores"] for seed in seeds]
         table[row] = {}
         for column in results[0]:
-            values = torch.tensor([100 * result[column] for result in results])
-            deviation = float(values.std()) if len(values) > 1 else 0.0
-            table[row][column] = (round(float(values.mean()), 1), round(deviation, 1))
+            values = [result[column] for result in results]
+            table[row][column] = mean_and_deviation(values)
     return table
 
 
