@@ -7,11 +7,9 @@ Weights of filters are real pairs ``[..., 2]``, as those projects store them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import torch
 import torch_dct
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def torch_dct_gain(x: Tensor, gain: Tensor, dim: int) -> Tensor:
@@ -89,9 +87,9 @@ def global_filter(x: Tensor, weight: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def ema_loop(target: Iterable[Tensor], online: Iterable[Tensor], momentum: float) -> None:
+def ema_loop(target: nn.Module, online: nn.Module, momentum: float) -> None:
     """Average parameter by parameter, the loop of most published code."""
-    for old, new in zip(target, online, strict=True):
+    for old, new in zip(target.parameters(), online.parameters(), strict=True):
         old.mul_(momentum).add_(new.detach(), alpha=1 - momentum)
 
 

@@ -119,10 +119,16 @@ def warnings_of(report: Report) -> list[str]:
 
 
 def comparison(old: Report, new: Report) -> str:
-    """Return old and new medians with their change, marked where it is beyond noise."""
+    """Return old and new medians with their change, marked where it is beyond noise.
+
+    A change that a busy machine may have made is marked as that.
+    """
+    doubtful = disturbed(old.records) | disturbed(new.records)
     rows = [["case", "old ms", "new ms", "new / old", ""]]
     for before, after, change, beyond in compare(old, new):
         verdict = "" if not beyond else "slower" if change > 1 else "faster"
+        if verdict and after.key in doubtful:
+            verdict = "busy"
         medians = milliseconds(before.seconds), milliseconds(after.seconds)
         rows.append([after.key, *medians, f"{change:.2f}", verdict])
     text = console(rows)

@@ -108,10 +108,11 @@ def test_global_filter_equals_numpy() -> None:
 
 
 def test_ema_loop_equals_the_formula() -> None:
-    old, new = [normal(3), normal(2, seed=1)], [normal(3, seed=2), normal(2, seed=3)]
-    expected = [0.9 * a + 0.1 * b for a, b in zip(old, new, strict=True)]
-    peers.ema_loop(old, new, 0.9)
-    for actual, value in zip(old, expected, strict=True):
+    target, online = torch.nn.Linear(3, 2), torch.nn.Linear(3, 2)
+    before = [value.clone() for value in target.parameters()]
+    expected = [0.9 * a + 0.1 * b for a, b in zip(before, online.parameters(), strict=True)]
+    peers.ema_loop(target, online, 0.9)
+    for actual, value in zip(target.parameters(), expected, strict=True):
         assert_close(actual, value)
 
 
@@ -276,13 +277,17 @@ def test_comparison_flags_only_what_is_beyond_noise(report: Report) -> None:
     def timed(record: Record, *seconds: float) -> Record:
         return replace(record, seconds=Spread(*seconds))
 
-    base = report.records[0]
+    base = replace(report.records[0], other_cores=0.0)
     others = [replace(base, case=f"case {index}") for index in range(4)]
     old = replace(report, records=[timed(record, 1.0, 0.9, 1.1) for record in others[:3]])
     news = [(1.3, 1.2, 1.4), (1.3, 1.0, 1.4), (0.7, 0.6, 0.8), (1.0, 1.0, 1.0)]
     new = replace(
         report, records=[timed(r, *seconds) for r, seconds in zip(others, news, strict=True)]
     )
+    busy = replace(new, records=[replace(record, other_cores=1.0) for record in new.records])
+    assert [row.split()[-1] for row in comparison(old, busy).splitlines()[1:]] == [
+        "busy", "1.30", "busy",
+    ]  # fmt: skip
     rows = compare(old, new)  # what the old run did not have is left out
     assert [(round(change, 2), beyond) for _, _, change, beyond in rows] == [
         (1.3, True), (1.3, False), (0.7, True),

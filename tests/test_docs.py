@@ -92,7 +92,8 @@ def test_pictures_are_those_that_are_drawn(tmp_path: Path) -> None:
         check=True,
     )
     drawn = sorted(path.name for path in tmp_path.iterdir())
-    assert drawn == sorted(path.name for path in (ROOT / "docs" / "images").iterdir())
+    # The suite draws the ones in images/benchmarks, from what it measured.
+    assert drawn == sorted(path.name for path in (ROOT / "docs" / "images").glob("*.png"))
 
 
 def test_index_links_every_page() -> None:

@@ -51,12 +51,12 @@ def build_ema(shape: tuple[int, ...], setting: Setting) -> Workload:
     layers = [nn.Linear(width, width) for _ in range(count // 2)]
     network = nn.Sequential(*layers).to(setting.device, setting.dtype)
     dual = EMADualPath(network, momentum=MOMENTUM)
-    old, new = list(copy.deepcopy(network).parameters()), list(network.parameters())
+    target = copy.deepcopy(network)
 
     def loop() -> None:
-        ema_loop(old, new, MOMENTUM)
+        ema_loop(target, network, MOMENTUM)
 
-    flat = torch.cat([value.detach().flatten() for value in new])
+    flat = torch.cat([value.detach().flatten() for value in network.parameters()])
     peers = {LOOP: Operation(loop)}
     return Workload(Operation(dual.update), peers, flat, moved_bytes=3 * flat.nbytes)
 
