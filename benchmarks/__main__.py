@@ -89,7 +89,8 @@ def run(args: argparse.Namespace) -> Report:
             continue
         for setting, mode in variants(case, args):
             effort = FULL if args.full else QUICK
-            plan = Plan(setting, mode, effort, args.threads, compile_peers=args.full)
+            peers_too = args.full and setting.dtype == torch.float32
+            plan = Plan(setting, mode, effort, args.threads, compile_peers=peers_too)
             records = measure(case, plan)
             report.records.extend(records)
             for record in records:
