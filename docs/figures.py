@@ -20,7 +20,17 @@ from torch import Tensor
 
 from examples.data import synthetic_ntu25
 from skelfreq import TubeMasking, cosine_momentum
-from skelfreq.functional import apply_gain, dct, dct_matrix, motion, resample, split_bands
+from skelfreq.functional import (
+    adaptive_spectral_mask,
+    apply_gain,
+    dct,
+    dct_matrix,
+    irdft,
+    motion,
+    rdft,
+    resample,
+    split_bands,
+)
 from skelfreq.skeletons import get_layout
 
 BLUE, ORANGE, GREY, GREEN = "#0b6fb8", "#d1662f", "#8a8a8a", "#2f8f5b"
@@ -249,6 +259,32 @@ def draw_losses() -> Figure:
     return figure
 
 
+def draw_frest() -> Figure:
+    """Show which bins of a noisy trajectory pass the threshold, and what they say alone."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4), width_ratios=(1, 1.1))
+    theta, clean = 12.0, wave()
+    generator = torch.Generator().manual_seed(1)
+    noisy = clean + 0.04 * torch.randn(FRAMES, generator=generator, dtype=torch.float64)
+    mean = noisy.mean()
+    re, im = rdft(noisy - mean)
+    kept = adaptive_spectral_mask(re[None], im[None], theta, dim=1, channel_dim=0)[0]
+    low = irdft(re * kept, im * kept, FRAMES) + mean
+    left.plot(seconds(FRAMES), noisy, color=GREY, lw=1, label="with noise of 4 cm")
+    left.plot(seconds(FRAMES), low, color=BLUE, lw=2, label="bins that pass, alone")
+    left.set(title="Height of a waving hand", xlabel="time (s)", ylabel="height (m)")
+    left.legend(frameon=False, loc="upper left")
+    left.set_ylim(top=1.9)
+    energy = re.square() + im.square()
+    relative = (energy / (energy.sort().values[(len(energy) - 1) // 2] + 1e-6))[1:]
+    hertz = torch.arange(1, len(re)) * RATE / FRAMES
+    colours = [BLUE if bit else GREY for bit in kept[1:]]
+    right.bar(hertz, relative, width=0.2, color=colours)
+    right.axhline(theta, color=ORANGE)
+    right.text(15, theta * 1.2, "threshold θ", color=ORANGE, ha="right")
+    right.set(yscale="log", title="Energy over its median", xlabel="frequency (Hz)")
+    return figure
+
+
 PICTURES: dict[str, Callable[[], Figure]] = {
     "basis": draw_basis,
     "padding": draw_padding,
@@ -258,6 +294,7 @@ PICTURES: dict[str, Callable[[], Figure]] = {
     "bands": draw_bands,
     "gain_and_resample": draw_gain_and_resample,
     "losses": draw_losses,
+    "frest": draw_frest,
 }
 
 

@@ -1,13 +1,31 @@
 """Frequency-domain PyTorch layers for human-skeleton sequences [N, C, T, V]."""
 
 from skelfreq import functional, nn, skeletons
-from skelfreq.nn import SSFRM, EMADualPath, TubeMask, TubeMasking, cosine_momentum
+from skelfreq.nn import (
+    SSFRM,
+    EMADualPath,
+    FrameDecoupling,
+    FreS,
+    FreST,
+    FreT,
+    JointDecoupling,
+    SpectralFilter,
+    TubeMask,
+    TubeMasking,
+    cosine_momentum,
+)
 
 __version__ = "0.1.0"
 
 __all__ = [
     "SSFRM",
     "EMADualPath",
+    "FrameDecoupling",
+    "FreS",
+    "FreST",
+    "FreT",
+    "JointDecoupling",
+    "SpectralFilter",
     "TubeMask",
     "TubeMasking",
     "__version__",

@@ -58,8 +58,8 @@ def check_skeletons(name: str, x: Tensor, channels: int | None = None) -> None:
         )
 
 
-def check_lengths(lengths: Tensor, x: Tensor, dim: int) -> None:
-    """Raise unless ``lengths`` fits axis ``dim`` of the batch ``x``.
+def check_lengths(lengths: Tensor, x: Tensor, dim: int, n: int | None = None) -> None:
+    """Raise unless ``lengths`` fits axis ``dim`` (of ``n`` points) of the batch ``x``.
 
     The values are looked at only on the CPU and outside tracing: reading them back from an
     accelerator would stall it.
@@ -77,9 +77,10 @@ def check_lengths(lengths: Tensor, x: Tensor, dim: int) -> None:
         )
     if lengths.device.type == "cpu" and not torch.compiler.is_compiling() and lengths.numel():
         low, high = (int(v) for v in torch.aminmax(lengths))
-        if low < 0 or high > x.shape[dim]:
+        n = x.shape[dim] if n is None else n
+        if low < 0 or high > n:
             raise ValueError(
-                f"lengths must lie between 0 and {x.shape[dim]}, the points along dim={dim}, "
+                f"lengths must lie between 0 and {n}, the points along dim={dim}, "
                 f"got values from {low} to {high}."
             )
 

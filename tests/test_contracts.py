@@ -26,7 +26,17 @@ from torch.export import Dim
 from torch.utils._pytree import tree_leaves
 
 import skelfreq
-from skelfreq import SSFRM, EMADualPath, TubeMask, TubeMasking, cosine_momentum
+from skelfreq import (
+    SSFRM,
+    EMADualPath,
+    FreS,
+    FreST,
+    FreT,
+    SpectralFilter,
+    TubeMask,
+    TubeMasking,
+    cosine_momentum,
+)
 from skelfreq import functional as F
 
 WIDTH, STEPS, JOINTS = 6, 6, 5
@@ -78,6 +88,15 @@ CASES = {
     "tube_masking": Case(partial(TubeMasking, JOINTS, 0.6, 2), tokens, random=True, frames_axis=1),
     "mask_and_restore": Case(MaskAndRestore, tokens_and_mask, frames_axis=1),
     "ema": Case(lambda: EMADualPath(SSFRM(WIDTH)), two_features),
+    "spectral_filter": Case(partial(SpectralFilter, WIDTH), features),
+    "spectral_filter_joints": Case(partial(SpectralFilter, WIDTH, JOINTS, -1, "full"), features),
+    "fres": Case(partial(FreS, WIDTH, JOINTS, weight="frequency"), features),
+    "fret": Case(partial(FreT, WIDTH, STEPS, weight="full", threshold=0.5), features),
+    "fret_bare": Case(
+        partial(FreT, WIDTH, use_global=False, residual=False, decouple=False, gradient="sigmoid"),
+        features,
+    ),
+    "frest": Case(partial(FreST, WIDTH), features),
 }
 every = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 with_parameters = pytest.mark.parametrize(
@@ -324,6 +343,12 @@ def dynamic_shapes(
         ("ema", True),
         ("tube_masking", False),
         ("mask_and_restore", False),
+        ("spectral_filter", True),
+        ("spectral_filter_joints", True),
+        ("fres", True),
+        ("fret", False),
+        ("fret_bare", True),
+        ("frest", True),
     ],
 )
 @pytest.mark.parametrize("strict", [False, True])
@@ -359,16 +384,28 @@ def test_exports_resampling_to_a_dynamic_number_of_steps(fresh_dynamo: None) -> 
 # The inputs of a mask share their batch axis; the exporter names it once.
 @pytest.mark.filterwarnings("ignore:# The axis name. batch will not be used:UserWarning")
 @pytest.mark.parametrize(
-    "name", ["ssfrm", "ssfrm_own_rate", "ssfrm_out_frames", "mask_and_restore"]
+    ("name", "steps"),
+    [
+        ("ssfrm", True),
+        ("ssfrm_own_rate", True),
+        ("ssfrm_out_frames", False),
+        ("mask_and_restore", False),
+        ("spectral_filter", True),
+        ("spectral_filter_joints", True),
+        ("fres", True),
+        ("fret", False),
+        ("fret_bare", True),
+        ("frest", True),
+    ],
 )
-def test_onnx(name: str) -> None:
+def test_onnx(name: str, steps: bool) -> None:
     case = CASES[name]
     model, inputs = build(case), case.inputs(3)
     program = torch.onnx.export(
         model,
         inputs,
         dynamo=True,
-        dynamic_shapes=dynamic_shapes(case, inputs, steps=name in ("ssfrm", "ssfrm_own_rate")),
+        dynamic_shapes=dynamic_shapes(case, inputs, steps),
         verbose=False,
     )
     session = onnxruntime.InferenceSession(
@@ -399,7 +436,16 @@ CORE = {
     "motion_loss": lambda x: F.motion_reconstruction_loss(x, x + 1),
     "frequency_loss": lambda x: F.frequency_reconstruction_loss(x, 2 * x, x, 3),
     "log_amplitude": lambda x: F.relative_log_amplitude(x, 2),
+    "spectral_mask": lambda x: F.adaptive_spectral_mask(*F.rdft(x, 2), 0.5, 2, 1),
+    "spectral_filter": lambda x: F.spectral_filter(x, *filters(x), 0.5),
+    "decouple": lambda x: F.decouple(x, torch.ones_like(x[0, :, :3, 0]), torch.eye(3).to(x)),
 }
+
+
+def filters(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Return two complex weights for the three channels of ``x``."""
+    values = torch.arange(9, dtype=x.dtype, device=x.device).view(3, 3) / 8
+    return values[:, :2], values[:, 1:]
 
 
 @pytest.mark.parametrize("name", CORE)

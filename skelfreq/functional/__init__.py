@@ -2,7 +2,9 @@
 
 from skelfreq.functional.bands import apply_gain, resample, split_bands
 from skelfreq.functional.cosine import dct, dct_matrix, idct
+from skelfreq.functional.decoupling import decouple
 from skelfreq.functional.fd_mae import FDMAELoss, Reconstruction, fd_mae_loss
+from skelfreq.functional.filters import adaptive_spectral_mask, spectral_filter
 from skelfreq.functional.fourier import irdft, rdft, relative_log_amplitude
 from skelfreq.functional.frames import merge_frames, motion, split_frames
 from skelfreq.functional.losses import (
@@ -15,9 +17,11 @@ from skelfreq.functional.masking import tube_mask
 __all__ = [
     "FDMAELoss",
     "Reconstruction",
+    "adaptive_spectral_mask",
     "apply_gain",
     "dct",
     "dct_matrix",
+    "decouple",
     "fd_mae_loss",
     "frequency_reconstruction_loss",
     "idct",
@@ -29,6 +33,7 @@ __all__ = [
     "rdft",
     "relative_log_amplitude",
     "resample",
+    "spectral_filter",
     "split_bands",
     "split_frames",
     "tube_mask",

@@ -67,12 +67,16 @@ def unscaled_factors(n: int, size: Tensor) -> Tensor:
 def _dft(n: int, device: torch.device) -> Tensor:
     """Return the orthonormal real-input DFT in fp64, [2(n//2+1), n]: cosines, then -sines."""
     bins = torch.arange(n // 2 + 1, device=device)
-    phase = (bins.unsqueeze(1) * torch.arange(n, device=device)) % n
+    # ONNX knows the remainder by a tensor only, where n is free.
+    period = torch.full((1,), n, device=device)
+    phase = (bins.unsqueeze(1) * torch.arange(n, device=device)) % period
     angle = phase.double() * (2 * math.pi / n)
     # sin(pi t) is not exactly 0 in floating point; the Nyquist row must be.
     edge = (bins == 0) | (2 * bins == n)
     sines = torch.where(edge.unsqueeze(1), 0.0, -torch.sin(angle))
-    return torch.cat([torch.cos(angle), sines]) / math.sqrt(n)
+    # math.sqrt would tie a traced graph to this n.
+    root: float = n**0.5
+    return torch.cat([torch.cos(angle), sines]) / root
 
 
 def _bin_weights(n: int, device: torch.device) -> Tensor:
@@ -92,6 +96,23 @@ def padded_dct_basis(lengths: Tensor, n: int, dtype: torch.dtype) -> Tensor:
     matrix = matrix * (2 - (row == 0).double()).div(safe).sqrt()
     present = (frame < size) & (row < size)
     return torch.where(present, matrix, 0.0).to(dtype)
+
+
+def padded_dft_basis(kind: Kind, lengths: Tensor, n: int, dtype: torch.dtype) -> Tensor:
+    """Return "rdft" [N, 2(n//2+1), n] or "irdft" of each sample's own length, zero elsewhere."""
+    size = lengths.to(torch.int64).clamp(0, n)[:, None, None]
+    index = torch.arange(n, device=lengths.device)
+    frame, row = index[None, None, :], index[None, : n // 2 + 1, None]
+    safe = size.clamp(min=1)
+    angle = ((row * frame) % safe).double() * (2 * math.pi) / safe
+    edge = (row == 0) | (2 * row == size)
+    scale = torch.where(edge, 1.0, 2.0) if kind == "irdft" else 1.0
+    present = (frame < size) & (2 * row <= size)
+    root = safe.double().sqrt()
+    waves = (angle.cos(), torch.where(edge, 0.0, -angle.sin()))
+    parts = [torch.where(present, wave * scale / root, 0.0).to(dtype) for wave in waves]
+    matrix = torch.cat(parts, 1)
+    return matrix.mT if kind == "irdft" else matrix
 
 
 def apply_along(matrix: Tensor, x: Tensor, dim: int) -> Tensor:

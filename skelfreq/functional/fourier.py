@@ -5,15 +5,22 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from skelfreq._checks import autocast_off, check_axis, check_floating, check_int, compute_dtype
-from skelfreq.functional._basis import apply_along, basis
+from skelfreq._checks import (
+    autocast_off,
+    check_axis,
+    check_floating,
+    check_int,
+    check_lengths,
+    compute_dtype,
+)
+from skelfreq.functional._basis import apply_along, basis, padded_dft_basis, zero_padding
 
 # The product wins up to 64 points. At 120, where the FFT needs 0.6 to 1.1 of its time, it is kept
 # because it spares compilers and exporters the complex numbers (`benchmarks/dct_crossover.py`).
 DFT_BASIS_MAX_POINTS = 128
 
 
-def rdft(x: Tensor, dim: int = -1) -> tuple[Tensor, Tensor]:
+def rdft(x: Tensor, dim: int = -1, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Orthonormal DFT of a real signal along one axis, as a real pair.
 
     Parameters
@@ -22,6 +29,10 @@ def rdft(x: Tensor, dim: int = -1) -> tuple[Tensor, Tensor]:
         Real tensor with n points along ``dim``.
     dim : int
         Axis to transform.
+    lengths : Tensor, optional
+        [N] integers along axis 0: the points really present. Sample i is transformed as a
+        signal of ``lengths[i]`` points: its bin k is k periods over those, and bins behind
+        ``lengths[i] // 2`` are 0. Checked and clamped as in :func:`dct`.
 
     Returns
     -------
@@ -33,13 +44,14 @@ def rdft(x: Tensor, dim: int = -1) -> tuple[Tensor, Tensor]:
     Raises
     ------
     TypeError
-        ``x`` is not real floating point.
+        ``x`` is not real floating point, or ``lengths`` is not integer.
     ValueError
-        ``dim`` outside ``x``, or an empty axis.
+        ``dim`` outside ``x``, an empty axis, lengths outside [0, n].
 
     Notes
     -----
     Cost for R rows: 2Rn² operations up to n = 128 (one product), O(R n log n) beyond (FFT).
+    With ``lengths``: 2Rn² and one n × n basis per sample.
     Source: equal to ``torch.fft.rfft(x, dim=dim, norm="ortho")``.
 
     Examples
@@ -52,18 +64,25 @@ def rdft(x: Tensor, dim: int = -1) -> tuple[Tensor, Tensor]:
     dim = check_axis("x", x, dim)
     n = x.shape[dim]
     bins = n // 2 + 1
+    if lengths is not None:
+        check_lengths(lengths, x, dim)
     with autocast_off(x):
         work = x.to(compute_dtype(x))
-        if n <= DFT_BASIS_MAX_POINTS or x.numel() == 0:
+        if lengths is not None:
+            lengths = lengths.to(x.device)
+            matrix = padded_dft_basis("rdft", lengths, n, work.dtype)
+            both = apply_along(matrix, zero_padding(work, lengths, dim), dim)
+            re, im = torch.split(both, [bins, bins], dim)
+        elif n <= DFT_BASIS_MAX_POINTS or x.numel() == 0:
             both = apply_along(basis("rdft", n, work.dtype, x.device), work, dim)
-            re, im = both.narrow(dim, 0, bins), both.narrow(dim, bins, bins)
+            re, im = torch.split(both, [bins, bins], dim)
         else:
             spectrum = torch.fft.rfft(work, dim=dim, norm="ortho")
             re, im = spectrum.real, spectrum.imag
         return re.to(x.dtype), im.to(x.dtype)
 
 
-def irdft(re: Tensor, im: Tensor, n: int, dim: int = -1) -> Tensor:
+def irdft(re: Tensor, im: Tensor, n: int, dim: int = -1, lengths: Tensor | None = None) -> Tensor:
     """Inverse of :func:`rdft`: a real signal of ``n`` points from half a spectrum.
 
     Parameters
@@ -75,6 +94,9 @@ def irdft(re: Tensor, im: Tensor, n: int, dim: int = -1) -> Tensor:
         Points of the signal; needed because n and n + 1 can share a number of bins.
     dim : int
         Axis that holds the bins.
+    lengths : Tensor, optional
+        [N] integers: only the first ``lengths[i] // 2 + 1`` bins of sample i count, and points
+        behind ``lengths[i]`` are 0.
 
     Returns
     -------
@@ -84,9 +106,9 @@ def irdft(re: Tensor, im: Tensor, n: int, dim: int = -1) -> Tensor:
     Raises
     ------
     TypeError
-        A part is not real floating point, or their dtypes differ.
+        A part is not real floating point, their dtypes differ, or ``lengths`` is not integer.
     ValueError
-        Shapes differ, or ``dim`` does not hold ``n // 2 + 1`` entries.
+        Shapes differ, ``dim`` does not hold ``n // 2 + 1`` entries, lengths outside [0, n].
 
     Notes
     -----
@@ -111,10 +133,15 @@ def irdft(re: Tensor, im: Tensor, n: int, dim: int = -1) -> Tensor:
         raise ValueError(
             f"re must have {n // 2 + 1} bins along dim={dim} for n={n} points, got {re.shape[dim]}."
         )
+    if lengths is not None:
+        check_lengths(lengths, re, dim, n)
     dtype = compute_dtype(re)
     with autocast_off(re):
         work_re, work_im = re.to(dtype), im.to(dtype)
-        if n <= DFT_BASIS_MAX_POINTS or re.numel() == 0:
+        if lengths is not None:
+            matrix = padded_dft_basis("irdft", lengths.to(re.device), n, dtype)
+            out = apply_along(matrix, torch.cat([work_re, work_im], dim), dim)
+        elif n <= DFT_BASIS_MAX_POINTS or re.numel() == 0:
             both = torch.cat([work_re, work_im], dim)
             out = apply_along(basis("irdft", n, dtype, re.device), both, dim)
         else:

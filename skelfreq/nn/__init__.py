@@ -1,7 +1,22 @@
 """Layers: parameters, shape checks and documentation in front of the functional core."""
 
+from skelfreq.nn._decoupling import FrameDecoupling, JointDecoupling
 from skelfreq.nn.ema import EMADualPath, cosine_momentum
+from skelfreq.nn.frest import FreS, FreST, FreT
 from skelfreq.nn.masking import TubeMask, TubeMasking
+from skelfreq.nn.spectral import SpectralFilter
 from skelfreq.nn.ssfrm import SSFRM
 
-__all__ = ["SSFRM", "EMADualPath", "TubeMask", "TubeMasking", "cosine_momentum"]
+__all__ = [
+    "SSFRM",
+    "EMADualPath",
+    "FrameDecoupling",
+    "FreS",
+    "FreST",
+    "FreT",
+    "JointDecoupling",
+    "SpectralFilter",
+    "TubeMask",
+    "TubeMasking",
+    "cosine_momentum",
+]

@@ -1,0 +1,381 @@
+"""The adaptive spectral mask, the filters behind it, and the DFT of padded signals."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import LENGTHS, load_golden, normal
+from hypothesis import given
+from hypothesis import strategies as st
+from tolerances import GOLDEN, assert_close, assert_rounded
+from torch import Tensor
+
+from skelfreq.functional import adaptive_spectral_mask, irdft, rdft, spectral_filter
+from skelfreq.functional.filters import GRADIENTS, WEIGHTS
+
+TSLANET = [
+    "3x63x5",
+    "4x25x8",
+    "6x14x2_even_bins",
+    "3x26x3_coloured_zero_sample",
+    "2x30x4_tiny_amplitude",
+    "2x64x4_no_adaptive",
+]
+
+
+def shape_of(weight: str, channels: int, n: int) -> tuple[int, ...]:
+    bins = n // 2 + 1
+    return {"channel": (channels, 2), "frequency": (bins, 2), "full": (channels, bins, 2)}[weight]
+
+
+def plain(x: Tensor, w_global: Tensor, w_local: Tensor, theta: float, weight: str) -> Tensor:
+    """Filter [N, C, T, V] along T by complex numbers, from the formulas."""
+    index = {"channel": (..., None, None), "frequency": (None, ..., None), "full": (..., None)}
+    w_g, w_l = (torch.view_as_complex(w)[index[weight]] for w in (w_global, w_local))
+    spectrum = torch.fft.rfft(x, dim=2, norm="ortho")
+    energy = spectrum.abs().square().sum(1, keepdim=True)
+    median = energy.median(2, keepdim=True).values
+    mask = energy / (median + 1e-6) > theta
+    return torch.fft.irfft(spectrum * (w_g + mask * w_l), n=x.shape[2], dim=2, norm="ortho")
+
+
+# --- Published code -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", TSLANET)
+def test_equals_the_adaptive_block_of_tslanet(golden_path: Path, route: str, name: str) -> None:
+    stored = load_golden(golden_path / f"tslanet_asb_{name}.npz")
+    adaptive = bool(stored["adaptive_filter"])
+    names = ["x", "complex_weight"]
+    if adaptive:
+        names += ["complex_weight_high", "threshold_param"]
+    leaves = [torch.from_numpy(stored[name]).requires_grad_() for name in names]
+    x, w_global, w_local, theta = (*leaves, None, None)[:4]
+    y = spectral_filter(
+        x, w_global, w_local, theta, dim=1, channel_dim=2, gradient="tslanet"
+    )  # fmt: skip
+    assert_close(y, stored["y"], GOLDEN)
+    gradients = torch.autograd.grad((y * torch.from_numpy(stored["r"])).sum(), leaves)
+    for leaf, gradient in zip(names, gradients, strict=True):
+        assert_close(gradient, stored[f"grad_{leaf}"], GOLDEN)
+
+
+@pytest.mark.parametrize("name", TSLANET[:-1])
+def test_mask_equals_tslanet(golden_path: Path, name: str) -> None:
+    stored = load_golden(golden_path / f"tslanet_asb_{name}.npz")
+    theta = torch.from_numpy(stored["threshold_param"])
+    spectrum = rdft(torch.from_numpy(stored["x"]), 1)
+    peer = adaptive_spectral_mask(*spectrum, theta, 1, 2, gradient="tslanet")[..., 0]
+    assert np.array_equal(peer.numpy(), stored["mask_value"])
+    hard = adaptive_spectral_mask(*spectrum, theta, 1, 2)[..., 0]
+    assert np.array_equal(hard.numpy(), stored["mask"])
+    if stored["bins_that_depend_on_median_kind"]:
+        assert not np.array_equal(hard.numpy(), stored["mask_if_mean_of_middle_two"])
+
+
+def test_full_weights_equal_the_global_filter_of_gfnet(golden_path: Path) -> None:
+    """A 2-D filter is a sum of 1-D ones over the circular shifts along the first axis."""
+    stored = load_golden(golden_path / "gfnet_global_filter_4x4.npz")
+    a, b = (int(size) for size in stored["spatial_size"])
+    tokens = torch.from_numpy(stored["x"]).requires_grad_()
+    weight = torch.from_numpy(stored["complex_weight"]).requires_grad_()
+    x = tokens.unflatten(1, (a, b)).permute(0, 3, 1, 2)  # [B, C, a, b]
+    shifts = torch.view_as_real(torch.fft.ifft(torch.view_as_complex(weight), dim=0))
+    y = sum(
+        spectral_filter(x.roll(d, 2), shifts[d].transpose(0, 1), dim=3, weight="full")
+        for d in range(a)
+    )
+    y = y.permute(0, 2, 3, 1).flatten(1, 2)
+    assert_close(y, stored["y"], GOLDEN)
+    loss = (y * torch.from_numpy(stored["r"])).sum()
+    g_tokens, g_weight = torch.autograd.grad(loss, (tokens, weight))
+    assert_close(g_tokens, stored["grad_x"], GOLDEN)
+    assert_close(g_weight, stored["grad_complex_weight"], GOLDEN)
+
+
+@pytest.mark.parametrize("weight", WEIGHTS)
+@pytest.mark.parametrize("n", LENGTHS)
+def test_equals_complex_arithmetic(weight: str, n: int) -> None:
+    x = normal(2, 3, n, 2, seed=n).requires_grad_()
+    shape = shape_of(weight, 3, n)
+    weights = [normal(*shape, seed=s).requires_grad_() for s in (1, 2)]
+    result = spectral_filter(x, *weights, 1.3, weight=weight)
+    expected = plain(x, *weights, 1.3, weight)
+    assert_close(result, expected)
+    r = normal(*x.shape, seed=3)
+    for got, value in zip(
+        torch.autograd.grad(result, (x, *weights), r),
+        torch.autograd.grad(expected, (x, *weights), r),
+        strict=True,
+    ):
+        assert_close(got, value)
+
+
+@pytest.mark.parametrize("weight", WEIGHTS)
+def test_axes_may_stand_anywhere(weight: str) -> None:
+    x, n = normal(2, 3, 9, 4), 9
+    weights = [normal(*shape_of(weight, 3, n), seed=s) for s in (1, 2)]
+    expected = spectral_filter(x, *weights, 0.7, weight=weight)
+    for order in ((0, 1, 3, 2), (2, 0, 1, 3), (3, 2, 0, 1), (1, 2, 3, 0)):
+        result = spectral_filter(
+            x.permute(order), *weights, 0.7, order.index(2) - 4, order.index(1), weight=weight
+        )
+        assert_close(result, expected.permute(order))
+    assert_close(spectral_filter(x[0, :, :, 0], *weights, 0.7, 1, 0, weight), expected[0, :, :, 0])
+
+
+# --- The mask -----------------------------------------------------------------------------------
+
+
+def test_mask_extremes() -> None:
+    x = normal(2, 3, 20, 4)
+    w_global, w_local = normal(3, 2, seed=1), normal(3, 2, seed=2)
+    none = spectral_filter(x, w_global, w_local, 1e9)
+    assert torch.equal(none, spectral_filter(x, w_global))
+    every = spectral_filter(x, w_global, w_local, 0.0)
+    assert_close(every, spectral_filter(x, w_global + w_local))
+    re, im = rdft(x, 2)
+    assert bool((adaptive_spectral_mask(re, im, 0.0, 2, 1) == 1).all())
+    # Bins without energy stay out even at 0: more than is needed is not there to keep.
+    re, im = (torch.where(torch.arange(11).view(-1, 1) < 7, part, 0.0) for part in (re, im))
+    kept = adaptive_spectral_mask(re, im, 0.0, 2, 1)[:, 0]
+    assert bool((kept[:, :7] == 1).all()) and not kept[:, 7:].any()
+
+
+@pytest.mark.parametrize("bins", [1, 2, 5, 6])
+def test_the_median_is_the_lower_one(bins: int) -> None:
+    energy = torch.tensor([4.0, 1.0, 9.0, 25.0, 16.0, 36.0], dtype=torch.float64)[:bins]
+    re = energy.sqrt().view(1, 1, -1)
+    median = float(energy.sort().values[(bins - 1) // 2])
+    for theta, side in ((1 - 1e-3, 1), (1 + 1e-3, 0)):
+        mask = adaptive_spectral_mask(re, torch.zeros_like(re), theta, 2, 1).flatten()
+        assert torch.equal(mask == 1, energy > theta * (median + 1e-6))
+        assert int(mask[energy == median]) == side
+
+
+def test_a_mask_is_shared_by_channels_and_no_one_else() -> None:
+    x = normal(2, 3, 20, 4)
+    mask = adaptive_spectral_mask(*rdft(x, 2), 1.0, 2, 1)
+    assert mask.shape == (2, 1, 11, 4)
+    loud = x.clone()
+    loud[1, 0, :, 2] += 50 * normal(20, seed=4)
+    changed = (adaptive_spectral_mask(*rdft(loud, 2), 1.0, 2, 1) != mask).any(2)[:, 0]
+    expected = torch.zeros(2, 4, dtype=torch.bool)
+    expected[1, 2] = True
+    assert torch.equal(changed, expected)
+
+
+@pytest.mark.parametrize(("gradient", "sign"), [("straight_through", -1), ("tslanet", 1)])
+def test_gradient_of_a_hard_mask_is_one_per_bin(gradient: str, sign: int) -> None:
+    re, im = (part.requires_grad_() for part in rdft(normal(2, 3, 20, 4), 2))
+    theta = torch.tensor(0.8, requires_grad=True, dtype=torch.float64)
+    mask = adaptive_spectral_mask(re, im, theta, 2, 1, gradient)
+    mask.sum().backward()
+    assert float(theta.grad) == sign * mask.numel()
+    assert re.grad is None and im.grad is None
+
+
+@pytest.mark.parametrize("gradient", GRADIENTS)
+def test_threshold_moves_so_as_to_keep_less_energy(gradient: str) -> None:
+    """Descend on the energy that the mask keeps: only with the right sign does it fall."""
+    re, im = rdft(normal(4, 3, 60, 5), 2)
+    energy = (re.square() + im.square()).sum(1, keepdim=True)
+    theta = torch.tensor([0.5], dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.SGD([theta], lr=2e-4)
+    losses = []
+    for _ in range(40):
+        kept = (adaptive_spectral_mask(re, im, theta, 2, 1, gradient) * energy).sum()
+        optimizer.zero_grad()
+        kept.backward()
+        optimizer.step()
+        losses.append(float(kept.detach()))
+    if gradient == "tslanet":  # the published sign: it ends with everything kept
+        assert float(theta.detach()) < 0.5 and losses[-1] >= losses[0]
+    else:
+        assert float(theta.detach()) > 0.6 and losses[-1] < 0.9 * losses[0]
+
+
+def test_a_soft_mask_hardens_as_the_temperature_falls() -> None:
+    re, im = rdft(normal(2, 3, 20, 4), 2)
+    hard = adaptive_spectral_mask(re, im, 0.8, 2, 1)
+    distance = [
+        float((adaptive_spectral_mask(re, im, 0.8, 2, 1, "sigmoid", temperature=t) - hard)
+              .abs().mean())
+        for t in (1.0, 0.1, 1e-2, 1e-4)
+    ]  # fmt: skip
+    assert distance == sorted(distance, reverse=True) and distance[-1] < 1e-2 < distance[0]
+
+
+# --- Gradients ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 6])
+@pytest.mark.parametrize("padded", [False, True])
+def test_gradcheck(n: int, padded: bool) -> None:
+    x = normal(3, 2, n, 2).requires_grad_()
+    lengths = torch.tensor([n, 0, (n + 1) // 2]) if padded else None
+    for weight in WEIGHTS:
+        pairs = [normal(*shape_of(weight, 2, n), seed=s).requires_grad_() for s in (1, 2)]
+
+        def hard(x, w_global, w_local, weight=weight):
+            return spectral_filter(x, w_global, w_local, 0.9, weight=weight, lengths=lengths)
+
+        assert torch.autograd.gradcheck(hard, (x, *pairs))
+    theta = torch.tensor(0.9, dtype=torch.float64, requires_grad=True)
+
+    def soft(x, w_local, theta):
+        return spectral_filter(
+            x, None, w_local, theta, weight="full", gradient="sigmoid", temperature=0.7,
+            lengths=lengths,
+        )  # fmt: skip
+
+    assert torch.autograd.gradcheck(soft, (x, pairs[1], theta))
+
+
+@pytest.mark.parametrize("gradient", GRADIENTS)
+def test_an_empty_person_gives_zeros_and_finite_gradients(gradient: str) -> None:
+    x = normal(3, 2, 10, 4)
+    x[1] = 0
+    x.requires_grad_()
+    leaves = [x, *(normal(2, 2, seed=s).requires_grad_() for s in (1, 2)), torch.tensor(0.5)]
+    leaves[3].requires_grad_()
+    y = spectral_filter(*leaves, gradient=gradient)
+    assert not y[1].any() and y[0].any() and y[2].any()
+    assert all(g.isfinite().all() for g in torch.autograd.grad(y.square().sum(), leaves))
+
+
+# --- Padding ------------------------------------------------------------------------------------
+
+
+@given(st.integers(1, 40), st.data())
+def test_padded_dft_is_that_of_each_signal(n: int, data: st.DataObject) -> None:
+    lengths = torch.tensor(data.draw(st.lists(st.integers(0, n), min_size=1, max_size=3)))
+    x = normal(len(lengths), 2, n, 2, seed=n)
+    re, im = rdft(x, 2, lengths)
+    back = irdft(re, im, n, 2, lengths)
+    for i, length in enumerate(lengths.tolist()):
+        bins = length // 2 + 1 if length else 0
+        assert not re[i, :, bins:].any() and not im[i, :, bins:].any()
+        assert not back[i, :, length:].any()
+        if length:
+            own = torch.stack(rdft(x[i, :, :length], 1))
+            assert_close(torch.stack([re[i, :, :bins], im[i, :, :bins]]), own)
+            assert_close(back[i, :, :length], x[i, :, :length])
+
+
+@given(
+    st.integers(1, 40), st.sampled_from(WEIGHTS), st.sampled_from(GRADIENTS), st.data()
+)  # fmt: skip
+def test_padding_changes_nothing(n: int, weight: str, gradient: str, data: st.DataObject) -> None:
+    lengths = torch.tensor(data.draw(st.lists(st.integers(0, n), min_size=1, max_size=3)))
+    x = normal(len(lengths), 2, n, 2, seed=n)
+    for i, length in enumerate(lengths.tolist()):
+        x[i, :, length:] = torch.nan  # what lies there must not matter
+    weights = [normal(*shape_of(weight, 2, n), seed=s) for s in (1, 2)]
+    theta = torch.tensor(0.9, dtype=torch.float64)
+    x.requires_grad_()
+    y = spectral_filter(x, *weights, theta, weight=weight, gradient=gradient, lengths=lengths)
+    (g,) = torch.autograd.grad((y * normal(*y.shape, seed=5)).sum(), x)
+    assert y.isfinite().all() and g.isfinite().all()
+    for i, length in enumerate(lengths.tolist()):
+        assert not y[i, :, length:].any() and not g[i, :, length:].any()
+        if length:
+            short = [w if weight == "channel" else w[..., : length // 2 + 1, :] for w in weights]
+            alone = spectral_filter(
+                x[i : i + 1, :, :length], *short, theta, weight=weight, gradient=gradient
+            )
+            assert_close(y[i : i + 1, :, :length], alone)
+
+
+# --- Precision and purity -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("autocast", [False, True])
+@pytest.mark.parametrize("gradient", GRADIENTS)
+def test_half_precision_is_rounded_once(
+    dtype: torch.dtype, autocast: bool, gradient: str, route: str
+) -> None:
+    x = normal(2, 3, 25, 4, dtype=dtype)
+    weights = [normal(3, 2, seed=s, dtype=torch.float32) for s in (1, 2)]
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
+        y = spectral_filter(x, *weights, 0.9, gradient=gradient)
+        mask = adaptive_spectral_mask(*rdft(x, 2), 0.9, 2, 1)
+    exact = spectral_filter(x.double(), *(w.double() for w in weights), 0.9, gradient=gradient)
+    assert y.dtype == mask.dtype == dtype
+    assert_rounded(y, exact)
+
+
+@pytest.mark.parametrize("n", [2, 25, 120, 300, 512])
+def test_single_precision_error(n: int) -> None:
+    x = normal(2, 3, n, 4, dtype=torch.float32)
+    weights = [normal(3, 2, seed=s, dtype=torch.float32) for s in (1, 2)]
+    exact = spectral_filter(x.double(), *(w.double() for w in weights), 0.9)
+    assert_close(spectral_filter(x, *weights, 0.9), exact)
+
+
+def test_inputs_are_not_written() -> None:
+    inputs = [normal(2, 3, 20, 4), normal(3, 2, seed=1), normal(3, 2, seed=2), torch.tensor(0.5)]
+    kept = [value.clone() for value in inputs]
+    spectral_filter(*inputs, lengths=torch.tensor([20, 7]))
+    assert all(torch.equal(a, b) for a, b in zip(inputs, kept, strict=True))
+
+
+# torch scripts a part of its forward mode.
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")
+def test_functional_transforms() -> None:
+    x, weights = normal(4, 2, 3, 10, 4), (normal(3, 2, seed=1), normal(3, 2, seed=2))
+    mapped = torch.func.vmap(lambda x: spectral_filter(x, *weights, 0.9))(x)
+    assert_close(mapped, torch.stack([spectral_filter(v, *weights, 0.9) for v in x]))
+    tangent = normal(*x[0].shape, seed=3)
+    _, pushed = torch.func.jvp(lambda x: spectral_filter(x, *weights, 0.9), (x[0],), (tangent,))
+    step = 1e-6 * tangent
+    ahead = spectral_filter(x[0] + step, *weights, 0.9)
+    behind = spectral_filter(x[0] - step, *weights, 0.9)
+    assert_close(pushed, (ahead - behind) / 2e-6, 1e-7)
+
+
+# --- Errors -------------------------------------------------------------------------------------
+
+X, W = torch.zeros(2, 3, 6, 5), torch.zeros(3, 2)
+BINS = torch.zeros(2, 3, 4)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        (lambda: spectral_filter(X.long(), W), TypeError, ["x", "int64"]),
+        (lambda: spectral_filter(X, W.long()), TypeError, ["global_weight", "int64"]),
+        (lambda: spectral_filter(X), ValueError, ["global_weight or local_weight"]),
+        (lambda: spectral_filter(X, W, W), ValueError, ["threshold", "None"]),
+        (lambda: spectral_filter(X, W[:2]), ValueError, ["global_weight", "(3, 2)", "(2, 2)"]),
+        (lambda: spectral_filter(X, None, W, 1.0, weight="full"), ValueError,
+         ["local_weight", "(3, 4, 2)", "'full'", "(3, 2)"]),
+        (lambda: spectral_filter(X, W, weight="frequency"), ValueError, ["(4, 2)", "(3, 2)"]),
+        (lambda: spectral_filter(X, W, weight="all"), ValueError, ["weight", "'all'"]),
+        (lambda: spectral_filter(X, W, dim=4), ValueError, ["dim=4"]),
+        (lambda: spectral_filter(X, W, dim=1), ValueError, ["channel_dim", "dim=1"]),
+        (lambda: spectral_filter(X, W, channel_dim=7), ValueError, ["channel_dim", "7"]),
+        (lambda: spectral_filter(X, W, W, 1.0, gradient="ste"), ValueError, ["gradient", "'ste'"]),
+        (lambda: spectral_filter(X, W, lengths=torch.tensor([7, 0])), ValueError, ["6", "0 to 7"]),
+        (lambda: spectral_filter(X, W, lengths=torch.ones(2)), TypeError, ["lengths", "float32"]),
+        (lambda: spectral_filter(X, W, dim=0, lengths=torch.ones(2).long()), ValueError, ["dim"]),
+        (lambda: rdft(X, 2, torch.tensor([1])), ValueError, ["lengths", "(2,)", "(1,)"]),
+        (lambda: irdft(BINS, BINS, 6, 2, torch.tensor([7, 0])), ValueError, ["0 and 6", "0 to 7"]),
+        (lambda: adaptive_spectral_mask(BINS, BINS[:1], 1.0, 2, 1), ValueError, ["im", "(1,"]),
+        (lambda: adaptive_spectral_mask(BINS, BINS.double(), 1.0, 2, 1), TypeError, ["float64"]),
+        (lambda: adaptive_spectral_mask(BINS, BINS, torch.zeros(2), 2, 1), ValueError,
+         ["threshold", "(2,)"]),
+        (lambda: adaptive_spectral_mask(BINS, BINS, 1.0, 2, 2), ValueError, ["channel_dim", "2"]),
+        (lambda: adaptive_spectral_mask(BINS, BINS, 1.0, 2, 1, "sigmoid", temperature=0.0),
+         ValueError, ["temperature", "0.0"]),
+    ],
+)  # fmt: skip
+def test_errors(call, error, words) -> None:
+    with pytest.raises(error) as caught:
+        call()
+    for word in words:
+        assert word in str(caught.value)
