@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -47,6 +48,7 @@ def load_task(
     *,
     body_frame: bool = False,
     validate: Sequence[int] | None = None,
+    **options: Any,
 ) -> Task:
     """Load data and bring it to the networks' form.
 
@@ -63,13 +65,15 @@ def load_task(
         Also put the hips of every frame to the origin and turn every clip to face forward.
     validate : sequence of int, optional
         Training subjects to test on, for choosing settings; the test subjects are then left out.
+    **options
+        Handed to :func:`examples.data.load`.
 
     Raises
     ------
     ValueError
         If a part has no clips, or as the reader raises.
     """
-    clips = load(data)
+    clips = load(data, **options)
     layout = get_layout(clips.layout)
     train, test = clips.train, ~clips.train
     if validate is not None:

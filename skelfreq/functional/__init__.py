@@ -1,5 +1,10 @@
 """Pure functions behind the layers: tensors in, tensors out, no parameters."""
 
+from skelfreq.functional.alignment import (
+    calibrated_alignment_loss,
+    kl_to_standard_normal,
+    reparameterize,
+)
 from skelfreq.functional.bands import apply_gain, resample, split_bands
 from skelfreq.functional.cosine import dct, dct_matrix, idct
 from skelfreq.functional.decoupling import decouple
@@ -7,32 +12,50 @@ from skelfreq.functional.fd_mae import FDMAELoss, Reconstruction, fd_mae_loss
 from skelfreq.functional.filters import adaptive_spectral_mask, spectral_filter
 from skelfreq.functional.fourier import irdft, rdft, relative_log_amplitude
 from skelfreq.functional.frames import merge_frames, motion, split_frames
+from skelfreq.functional.gains import band_edges, band_gains
 from skelfreq.functional.losses import (
     frequency_reconstruction_loss,
     motion_consistency_loss,
     motion_reconstruction_loss,
 )
 from skelfreq.functional.masking import tube_mask
+from skelfreq.functional.zero_shot import (
+    GeneralizedAccuracy,
+    area_under_seen_unseen_curve,
+    generalized_zero_shot_accuracy,
+    harmonic_mean,
+    seen_unseen_curve,
+)
 
 __all__ = [
     "FDMAELoss",
+    "GeneralizedAccuracy",
     "Reconstruction",
     "adaptive_spectral_mask",
     "apply_gain",
+    "area_under_seen_unseen_curve",
+    "band_edges",
+    "band_gains",
+    "calibrated_alignment_loss",
     "dct",
     "dct_matrix",
     "decouple",
     "fd_mae_loss",
     "frequency_reconstruction_loss",
+    "generalized_zero_shot_accuracy",
+    "harmonic_mean",
     "idct",
     "irdft",
+    "kl_to_standard_normal",
     "merge_frames",
     "motion",
     "motion_consistency_loss",
     "motion_reconstruction_loss",
     "rdft",
     "relative_log_amplitude",
+    "reparameterize",
     "resample",
+    "seen_unseen_curve",
     "spectral_filter",
     "split_bands",
     "split_frames",

@@ -48,9 +48,10 @@ def apply_gain(x: Tensor, gain: Tensor, dim: int = -1, lengths: Tensor | None = 
 
     Notes
     -----
-    One gain curve on a short axis is a single n × n operator, ``Cᵀ diag(gain) C``: half the
-    arithmetic of two transforms, and its gradient to ``gain`` comes from the same product.
-    Cost for R rows: 2Rn² + 2n³ operations up to n = 512.
+    One gain curve on a short axis and more than n rows is a single n × n operator,
+    ``Cᵀ diag(gain) C``: half the arithmetic of two transforms, and its gradient to ``gain`` comes
+    from the same product.
+    Cost for R rows up to n = 512: 2Rn² + 2n³ operations, 4Rn² for R ≤ n.
     Source: FS-VAE, section 3.2 (frequency-enhanced module).
 
     Examples
@@ -74,7 +75,9 @@ def apply_gain(x: Tensor, gain: Tensor, dim: int = -1, lengths: Tensor | None = 
         )
     with autocast_off(x):
         work, curve = x.to(compute_dtype(x)), gain.to(x.device, compute_dtype(x))
-        if lengths is None and gain.ndim == 1 and is_short(work, dim):
+        # A tracer must not decide by the batch: its graph would serve only that side.
+        few_rows = not torch.compiler.is_compiling() and work.numel() <= n * n
+        if lengths is None and gain.ndim == 1 and is_short(work, dim) and not few_rows:
             matrix = basis("dct", n, work.dtype, x.device)
             out = apply_along(matrix.mT @ (curve.unsqueeze(1) * matrix), work, dim)
         else:

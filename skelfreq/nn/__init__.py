@@ -2,6 +2,7 @@
 
 from skelfreq.nn._decoupling import FrameDecoupling, JointDecoupling
 from skelfreq.nn.ema import EMADualPath, cosine_momentum
+from skelfreq.nn.freq_enhance import FreqEnhance
 from skelfreq.nn.frest import FreS, FreST, FreT
 from skelfreq.nn.masking import TubeMask, TubeMasking
 from skelfreq.nn.spectral import SpectralFilter
@@ -14,6 +15,7 @@ __all__ = [
     "FreS",
     "FreST",
     "FreT",
+    "FreqEnhance",
     "JointDecoupling",
     "SpectralFilter",
     "TubeMask",

@@ -1,0 +1,1 @@
+"""FS-VAE (ICCV 2025): zero-shot recognition of skeleton actions, in four stages."""

@@ -1,0 +1,89 @@
+"""Label, local and global description of every class, from JSON files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+LEVELS = ("label", "local", "global")
+FOLDER = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Descriptions:
+    """Texts of every class: which action, which joints move how, what the whole body does."""
+
+    class_names: tuple[str, ...]
+    levels: dict[str, tuple[str, ...]]
+    source: str
+
+    def for_classes(self, class_names: Sequence[str]) -> Descriptions:
+        """Return the texts of these classes in this order.
+
+        Raises
+        ------
+        ValueError
+            If a class has no text.
+        """
+        row = {name: i for i, name in enumerate(self.class_names)}
+        if missing := [name for name in class_names if name not in row]:
+            raise ValueError(
+                f"{self.source}: no text for the classes {missing}; add label, local and global "
+                f"descriptions of them."
+            )
+        rows = [row[name] for name in class_names]
+        levels = {k: tuple(texts[i] for i in rows) for k, texts in self.levels.items()}
+        return Descriptions(tuple(class_names), levels, self.source)
+
+
+def load_descriptions(name_or_path: str | Path) -> Descriptions:
+    """Load the texts of ``"synthetic"`` or ``"msr_action3d"``, or a JSON file of the same form.
+
+    The form is ``{"classes": [{"name": ..., "label": ..., "local": ..., "global": ...}, ...]}``.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file is no JSON, or a text is missing, empty or given twice.
+    """
+    path = Path(name_or_path)
+    if path.suffix != ".json":
+        path = FOLDER / f"{name_or_path}.json"
+        if not path.is_file():
+            known = sorted(p.stem for p in FOLDER.glob("*.json"))
+            raise FileNotFoundError(
+                f"there are no descriptions of {str(name_or_path)!r}, only of {', '.join(known)}; "
+                f"give a .json file of the same form."
+            )
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{path}: no such file.") from error
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path}, line {error.lineno}: {error.msg}.") from error
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} must be UTF-8 text: {error}.") from error
+    classes = content.get("classes") if isinstance(content, dict) else None
+    if not isinstance(classes, list) or not classes:
+        raise ValueError(f"{path} must hold a list 'classes' with at least one class.")
+    for number, entry in enumerate(classes):
+        _check(path, number, entry)
+    names = tuple(entry["name"] for entry in classes)
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"{path} must describe every class once, {twice} occur more often.")
+    levels = {level: tuple(entry[level] for entry in classes) for level in LEVELS}
+    return Descriptions(names, levels, str(path))
+
+
+def _check(path: Path, number: int, entry: object) -> None:
+    for key in ("name", *LEVELS):
+        text = entry.get(key) if isinstance(entry, dict) else None
+        if not isinstance(text, str) or not text.strip():
+            name = entry.get("name") if isinstance(entry, dict) else None
+            raise ValueError(
+                f"{path}: class {number} ({name!r}) must have a text {key!r}, got {text!r}."
+            )
