@@ -31,17 +31,15 @@ def contenders(shape: tuple[int, ...], setting: Setting) -> dict[str, Operation]
     """Return what is drawn, along T of [N, C, T, V]."""
     round_trip = transforms.build(shape, setting, name="dct", dim=2)
     gains = freq_enhance.build_gain(shape, setting, dim=2)
-    found = {
+    block = spectral_block.build(shape, setting)
+    return {
         "dct": round_trip.candidate,
         "torch-dct": round_trip.peers[transforms.PEER],
         "apply_gain": gains.candidate,
         "torch-dct · gain": gains.peers[freq_enhance.TORCH_DCT],
+        "FreT core": block.candidate,
+        "torch.fft block": block.peers[spectral_block.BLOCK],
     }
-    if not spectral_block.MISSING:
-        block = spectral_block.build(shape, setting)
-        found["FreT core"] = block.candidate
-        found["torch.fft block"] = block.peers[spectral_block.BLOCK]
-    return found
 
 
 def shapes() -> Iterator[tuple[str, int, tuple[int, ...]]]:

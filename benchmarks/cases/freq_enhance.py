@@ -1,4 +1,4 @@
-"""Gains on DCT coefficients, the core of ``FreqEnhance``, against torch-dct and the band loop."""
+"""``FreqEnhance`` and its core, gains on DCT coefficients, against torch-dct and a band loop."""
 
 from __future__ import annotations
 
@@ -20,19 +20,12 @@ from benchmarks.case import (
     full_precision,
 )
 from benchmarks.peers import fs_vae_band_loop, torch_dct_gain
+from skelfreq import FreqEnhance
 from skelfreq.functional import apply_gain
 
 TORCH_DCT, BAND_LOOP = "torch-dct · gain", "FS-VAE band loop"
 BANDS, SPLIT, STRENGTH = 30, 30, 0.3  # the release's
 MEMORY = 2.5
-
-
-def released_slopes(n: int, device: str) -> tuple[Tensor, Tensor]:
-    """Band of each of n - 1 coefficients, and the slope of its gain in weight · strength."""
-    edges = torch.arange(BANDS + 1) * (n - 1) // BANDS
-    band = torch.bucketize(torch.arange(n - 1), edges, right=True) - 1
-    slope = torch.where(edges[band + 1] <= SPLIT, BANDS - band, band - 2 * BANDS) / BANDS
-    return band.to(device), slope.to(device)
 
 
 def build_gain(shape: tuple[int, ...], setting: Setting, *, dim: int) -> Workload:
@@ -51,13 +44,14 @@ def build_bands(shape: tuple[int, ...], setting: Setting) -> Workload:
     x, weights = setting.normal(*shape), 1 + 0.1 * setting.normal(BANDS, seed=1)
     strength = torch.tensor(STRENGTH, device=setting.device, dtype=setting.dtype)
     settings = [torch.tensor(float(v), device=setting.device) for v in (BANDS, SPLIT, 1)]
-
-    band, slope = released_slopes(shape[-1], setting.device)
+    layer = FreqEnhance.released(shape[-1]).to(setting.device)
+    # Held by the case, which takes their gradients, in place of the layer's own.
+    del layer.weights, layer.strength
 
     def candidate(x: Tensor, weights: Tensor, strength: Tensor) -> Tensor:
-        gains = 1 + weights[band] * strength * slope.to(weights.dtype)
-        # The last coefficient belongs to no band.
-        return apply_gain(x, torch.cat([gains, gains.new_ones(1)]))
+        layer.weights, layer.strength = weights, strength
+        out: Tensor = layer(x)
+        return out
 
     def loop(x: Tensor, weights: Tensor, strength: Tensor) -> Tensor:
         return fs_vae_band_loop(x, weights, strength, *settings)

@@ -20,15 +20,15 @@ class Tables(NamedTuple):
     ----------
     order, restore : Tensor
         [n] points in the order of the FFT, and back.
-    mirror, coefficients : Tensor
-        [bins] coefficient n - k of bin k; [n] place of each coefficient in the [bins, 2] parts.
+    parts, coefficients : Tensor
+        [bins, 2] coefficients of each bin's parts; [n] place of each coefficient among them.
     turn, turn_back : Tensor
         [bins] complex factors from the FFT's bins to the parts, and back.
     """
 
     order: Tensor
     restore: Tensor
-    mirror: Tensor
+    parts: Tensor
     coefficients: Tensor
     turn: Tensor
     turn_back: Tensor
@@ -50,7 +50,8 @@ def tables(n: int, dtype: torch.dtype, device: torch.device) -> Tables:
     turn = torch.complex(*waves) * (2 / n) ** 0.5
     turn_back = turn.conj() * (n / 2)
     pair = torch.complex64 if dtype == torch.float32 else torch.complex128
-    return Tables(order, restore, (n - bins) % n, coefficients, turn.to(pair), turn_back.to(pair))
+    parts = torch.stack([bins, (n - bins) % n], -1)
+    return Tables(order, restore, parts, coefficients, turn.to(pair), turn_back.to(pair))
 
 
 def analyse(x: Tensor, dim: int, table: Tables) -> Tensor:
@@ -82,7 +83,7 @@ def _dct(x: Tensor, dim: int) -> Tensor:
 def _idct(x: Tensor, dim: int) -> Tensor:
     n = x.shape[dim]
     table = tables(n, x.dtype, x.device)
-    bins = torch.complex(x.narrow(dim, 0, n // 2 + 1), x.index_select(dim, table.mirror))
+    bins = torch.complex(x.narrow(dim, 0, n // 2 + 1), x.index_select(dim, table.parts[:, 1]))
     return synthesise(bins, n, dim, table)
 
 
