@@ -46,7 +46,7 @@ def basis(kind: Kind, n: int, dtype: torch.dtype, device: torch.device) -> Tenso
         matrix = _dft(n, device)
     elif kind == "irdft":
         # Every bin but DC and Nyquist stands for itself and its mirror image.
-        matrix = (_dft(n, device) * _bin_weights(n, device).repeat(2).unsqueeze(1)).mT
+        matrix = (_dft(n, device) * bin_weights(n, device).repeat(2).unsqueeze(1)).mT
     else:
         matrix = _cosines(n, device)
         if kind.endswith("unscaled"):
@@ -91,7 +91,8 @@ def _dft(n: int, device: torch.device) -> Tensor:
     return torch.cat([torch.cos(angle), sines]) / root
 
 
-def _bin_weights(n: int, device: torch.device) -> Tensor:
+def bin_weights(n: int, device: torch.device) -> Tensor:
+    """Return how many bins of the full spectrum each bin of the half stands for, fp64."""
     bins = torch.arange(n // 2 + 1, device=device)
     edge = (bins == 0) | (2 * bins == n)
     return 2 - edge.double()
