@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from functools import lru_cache, wraps
-from typing import Literal, ParamSpec, TypeVar
+from typing import Any, Literal, TypeVar
 
 import torch
 from torch import Tensor
@@ -14,29 +14,28 @@ from torch.utils._python_dispatch import _get_current_dispatch_mode
 Kind = Literal["dct", "idct", "dct_unscaled", "idct_unscaled", "rdft", "irdft"]
 
 
-Arguments = ParamSpec("Arguments")
-Result = TypeVar("Result")
+Build = TypeVar("Build", bound=Callable[..., Any])
 
 
-def constant(build: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+def constant(build: Build) -> Build:
     """Keep what ``build`` makes from each set of arguments; nobody may write to it."""
 
     @lru_cache(maxsize=128)
-    def kept(*arguments: Arguments.args, **named: Arguments.kwargs) -> Result:
+    def kept(*arguments: Hashable) -> Any:
         # A tensor made under inference mode could never take part in a training step.
         with torch.inference_mode(False), torch.no_grad():
-            return build(*arguments, **named)
+            return build(*arguments)
 
     @wraps(build)
-    def get(*arguments: Arguments.args, **named: Arguments.kwargs) -> Result:
+    def get(*arguments: Hashable) -> Any:
         # A tracer must see the construction, or a dynamic n would freeze; and what a dispatch
         # mode makes (fake tensors) must not outlive it.
         if torch.compiler.is_compiling() or _get_current_dispatch_mode() is not None:
-            return build(*arguments, **named)
-        return kept(*arguments, **named)
+            return build(*arguments)
+        return kept(*arguments)
 
     get.cache_clear = kept.cache_clear  # type: ignore[attr-defined]
-    return get
+    return get  # type: ignore[return-value]
 
 
 @constant

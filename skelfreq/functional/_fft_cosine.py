@@ -57,14 +57,15 @@ def tables(n: int, dtype: torch.dtype, device: torch.device) -> Tables:
 def analyse(x: Tensor, dim: int, table: Tables) -> Tensor:
     """Return the complex bins that hold the orthonormal DCT-II of axis ``dim``."""
     spectrum = torch.fft.rfft(x.index_select(dim, table.order), dim=dim)
-    return spectrum * along(table.turn, dim, x.ndim)
+    bins: Tensor = spectrum * along(table.turn, dim, x.ndim)
+    return bins
 
 
 def synthesise(bins: Tensor, n: int, dim: int, table: Tables) -> Tensor:
     """Return the ``n`` points of what :func:`analyse` returned."""
     spectrum = bins * along(table.turn_back, dim, bins.ndim)
     # The FFT leaves its axis last in memory, where taking points one by one is slow.
-    points = torch.fft.irfft(spectrum, n=n, dim=dim).contiguous()
+    points: Tensor = torch.fft.irfft(spectrum, n=n, dim=dim).contiguous()
     return points.index_select(dim, table.restore)
 
 
@@ -115,5 +116,5 @@ class _Transform(torch.autograd.Function):
 
 def long_transform(x: Tensor, dim: int, inverse: bool) -> Tensor:
     """Orthonormal DCT-II of axis ``dim`` (counted from the front), or its inverse."""
-    transformed: Tensor = _Transform.apply(x, dim, inverse)
+    transformed: Tensor = _Transform.apply(x, dim, inverse)  # type: ignore[no-untyped-call]
     return transformed

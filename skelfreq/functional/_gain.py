@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from skelfreq.functional._basis import apply_along, basis
-from skelfreq.functional._fft_cosine import Tables, along, analyse, synthesise, tables
+from skelfreq.functional._fft_cosine import Tables, analyse, synthesise, tables
 
 # Up to here, and for at least as many rows as points, one product with an n × n operator is at
 # least as fast as a pair of FFTs.
@@ -42,7 +42,8 @@ class _Gain(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, Tensor, None]:
-        by_x, by_gain = _Gradients.apply(*ctx.saved_tensors, upstream, ctx.dim, ctx.bins)
+        x, gain = ctx.saved_tensors
+        by_x, by_gain = gradients(x, gain, upstream, ctx.dim, ctx.bins)
         return by_x, by_gain, None
 
 
@@ -77,9 +78,9 @@ class _Gradients(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *above: Tensor) -> tuple[Tensor | None, ...]:
         x, gain, upstream = ctx.saved_tensors
-        by_upstream, by_gain = _Gradients.apply(upstream, gain, above[0], ctx.dim, None)
-        by_upstream = by_upstream + _Gain.apply(x, above[1], ctx.dim)
-        return _Gain.apply(upstream, above[1], ctx.dim), by_gain, by_upstream, None, None
+        by_upstream, by_gain = gradients(upstream, gain, above[0], ctx.dim)
+        by_upstream = by_upstream + apply_curve(x, above[1], ctx.dim)
+        return apply_curve(upstream, above[1], ctx.dim), by_gain, by_upstream, None, None
 
 
 def scaled(bins: Tensor, gain: Tensor, dim: int, table: Tables) -> Tensor:
@@ -91,5 +92,13 @@ def scaled(bins: Tensor, gain: Tensor, dim: int, table: Tables) -> Tensor:
 
 def apply_curve(x: Tensor, gain: Tensor, dim: int) -> Tensor:
     """Return ``idct(gain * dct(x))`` along axis ``dim``, counted from the front."""
-    scaled_x: Tensor = _Gain.apply(x, gain, dim)
+    scaled_x: Tensor = _Gain.apply(x, gain, dim)  # type: ignore[no-untyped-call]
     return scaled_x
+
+
+def gradients(
+    x: Tensor, gain: Tensor, upstream: Tensor, dim: int, bins: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Return the gradients of :func:`apply_curve` to ``x`` and ``gain``."""
+    both: tuple[Tensor, Tensor] = _Gradients.apply(x, gain, upstream, dim, bins)  # type: ignore[no-untyped-call]
+    return both

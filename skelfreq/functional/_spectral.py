@@ -15,7 +15,7 @@ from skelfreq.functional.fourier import irdft, rdft
 # Keeps the median of an empty signal from dividing by 0.
 EPSILON = 1e-6
 # Pieces of this many numbers stay in a core's cache from the first step to the last.
-PIECE = 2**16
+PIECE = 2**17
 
 
 class Pair(NamedTuple):
@@ -161,7 +161,7 @@ def pieces(axes: Axes, *tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
     first = tensors[0]
     whole = 0 in axes or first.device.type != "cpu"
     rows = first.shape[0] if whole else PIECE // max(first[:1].numel(), 1)
-    return zip(*(tensor.split(max(rows, 1)) for tensor in tensors), strict=True)
+    return zip(*(torch.split(tensor, max(rows, 1)) for tensor in tensors), strict=True)
 
 
 def lean_filter(
@@ -169,5 +169,5 @@ def lean_filter(
 ) -> Tensor:
     """:func:`plain_filter` for reverse-mode autograd alone, in less time and memory."""
     weights = whole if local is None else (*whole, *local)
-    filtered: Tensor = _Filter.apply(x, axes, gradient, theta, *weights)
+    filtered: Tensor = _Filter.apply(x, axes, gradient, theta, *weights)  # type: ignore[no-untyped-call]
     return filtered

@@ -259,9 +259,7 @@ def _one_number(threshold: Tensor | float, like: Tensor, dtype: torch.dtype) -> 
     return threshold.reshape(()).to(like.device, dtype)
 
 
-def _pair(
-    name: str, pair: Tensor, weight: str, x: Tensor, dim: int, channel_dim: int
-) -> Pair:
+def _pair(name: str, pair: Tensor, weight: str, x: Tensor, dim: int, channel_dim: int) -> Pair:
     """Return real and imaginary part, shaped to broadcast with the spectrum of ``x``."""
     check_floating(name, pair)
     channels, bins = x.shape[channel_dim], x.shape[dim] // 2 + 1

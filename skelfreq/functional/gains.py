@@ -142,7 +142,9 @@ def band_slopes(n: int, num_bands: int, split: int, divisor: int, last: str) -> 
     check_int("divisor", divisor, 1)
     coefficient, band = torch.arange(n).unsqueeze(1), torch.arange(num_bands)
     inside = (edges[:-1] <= coefficient) & (coefficient < edges[1:])
-    slope = torch.where(edges[1:] <= split, num_bands - band, band - num_bands // divisor - num_bands)
+    slope = torch.where(
+        edges[1:] <= split, num_bands - band, band - num_bands // divisor - num_bands
+    )
     return torch.where(inside, slope, 0).int()
 
 

@@ -87,7 +87,8 @@ class _Matched(NamedTuple):
 
 def _tensors(network: nn.Module) -> list[Tensor | None]:
     """Return all parameters and buffers, past the public iterators, which are 4 times slower."""
-    modules, found = [network], []
+    modules = [network]
+    found: list[Tensor | None] = []
     for module in modules:
         found += module._parameters.values()
         found += module._buffers.values()
@@ -198,9 +199,7 @@ class EMADualPath(nn.Module):
             old.copy_(new)
         self.num_updates += 1
 
-    def _match(
-        self, held: list[Tensor | None], target: nn.Module, online: nn.Module
-    ) -> _Matched:
+    def _match(self, held: list[Tensor | None], target: nn.Module, online: nn.Module) -> _Matched:
         pairs = _pairs("parameters", target.named_parameters(), online.named_parameters())
         copied: list[tuple[Tensor, Tensor]] = []
         for old, new in _pairs("buffers", target.named_buffers(), online.named_buffers()):
