@@ -49,10 +49,10 @@ def apply_gain(x: Tensor, gain: Tensor, dim: int = -1, lengths: Tensor | None = 
 
     Notes
     -----
-    One gain curve on a short axis and more than n rows is a single n × n operator,
+    One gain curve on a short axis and at least n rows is a single n × n operator,
     ``Cᵀ diag(gain) C``: half the arithmetic of two transforms, and its gradient to ``gain`` comes
-    from the same product.
-    Cost for R rows up to n = 512: 2Rn² + 2n³ operations, 4Rn² for R ≤ n.
+    from the same product. Nothing but ``x`` is kept for the gradient.
+    Cost for R rows: 2Rn² + 2n³ operations up to n = 512, O(R n log n) beyond and for R < n.
     Source: FS-VAE, section 3.2 (frequency-enhanced module).
 
     Examples

@@ -185,7 +185,9 @@ def spectral_filter(
     -----
     The imaginary part of the product at DC and, for even n, at Nyquist belongs to no real signal
     and is ignored: there a filter acts by its real part only.
-    Cost: an :func:`rdft`, an :func:`irdft`, and about 6 operations per bin and channel.
+    Cost: an :func:`rdft`, an :func:`irdft`, and about 6 operations per bin and channel. For the
+    gradient only ``x`` and the mask are kept: the spectrum is computed again ("sigmoid" and
+    ``lengths`` keep it).
     Source: FreST, section 4.2 (global and local filter); TSLANet for ``weight="channel"``, the
     global filter of GFNet (Rao et al., NeurIPS 2021) along one axis for "full".
 
