@@ -8,7 +8,6 @@ of ``[R, T, 25]``.
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 from collections.abc import Callable
 from importlib.metadata import version
@@ -16,7 +15,9 @@ from importlib.metadata import version
 import torch
 from torch import Tensor
 
-from benchmarks.report import interleaved_medians, machine, table, write_section
+from benchmarks.report import machine_line, table, write_section
+from benchmarks.results import machine
+from benchmarks.timing import Effort, interleave
 from skelfreq.functional import cosine, dct, fourier, idct, irdft, rdft
 
 POINTS = (16, 25, 64, 120, 160, 200, 256, 300, 384, 512, 1024)
@@ -24,6 +25,7 @@ QUICK_POINTS = (16, 64, 256, 1024)
 NUMBERS, QUICK_NUMBERS = 2_000_000, 500_000
 JOINTS = 25
 ALWAYS, NEVER = 10**9, 0
+BLOCK = 0.05  # seconds of a contender in every round
 HEADER = ["along", "pass", "T", "product ms", "FFT ms", "`x.clone()` ms", "FFT / product", "spread"]
 
 
@@ -74,22 +76,22 @@ def crossover(won: dict[int, bool]) -> int:
     return limit
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> None:
     """Measure, print, and with ``--write`` update the page."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3, help="the spread is over these")
-    parser.add_argument("--repeats", type=int, default=3, help="in every round, after a warm-up")
+    parser.add_argument("--rounds", type=int, default=5, help="the spread is over these")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--write", action="store_true", help="update docs/benchmarks.md")
     parser.add_argument("--quick", action="store_true", help="under 30 s, on less; a rough look")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     if args.quick and args.write:
         parser.error("--quick measures too little for the page: leave --write out")
     points_list, numbers = (QUICK_POINTS, QUICK_NUMBERS) if args.quick else (POINTS, NUMBERS)
     rounds = 2 if args.quick else args.rounds
     torch.set_num_threads(args.threads)
-    busy = os.getloadavg()[0]
-    print(machine())
+    described = machine("cpu", args.threads)
+    busy = described["load"]
+    print(machine_line(described))
     limits = cosine.BASIS_MAX_POINTS, fourier.DFT_BASIS_MAX_POINTS
     sections = []
     for transform in TRANSFORMS:
@@ -101,11 +103,11 @@ def main() -> None:
             for backward in (False, True):
                 for points in points_list:
                     candidates = routes(transform, points, dim, backward, numbers)
-                    seconds = [interleaved_medians(candidates, args.repeats) for _ in range(rounds)]
-                    product, fft, copy = (
-                        statistics.median(one[name] for one in seconds) for name in candidates
+                    seconds = interleave(candidates, Effort(rounds, BLOCK), args.threads)
+                    product, fft, copy = (statistics.median(seconds[name]) for name in candidates)
+                    ratios = sorted(
+                        a / b for a, b in zip(seconds["fft"], seconds["product"], strict=True)
                     )
-                    ratios = sorted(one["fft"] / one["product"] for one in seconds)
                     ratio = statistics.median(ratios)
                     if backward:
                         usually[points] &= ratio > 1
@@ -136,8 +138,7 @@ def main() -> None:
         f"basis. *FFT*: torch-dct {version('torch-dct')} for the DCT, `torch.fft` for the DFT. "
         "A ratio above 1 means\n"
         f"that the product is faster. Times are medians of {rounds} rounds, in which the three "
-        f"take turns\n{args.repeats} times after a warm-up; the spread is the lowest and highest "
-        "ratio of a round.\n"
+        "take turns;\nthe spread is the lowest and highest ratio of a round.\n"
         f"The library takes the product up to T = {limits[0]} for the DCT and T = {limits[1]} for "
         "the DFT."
     )
@@ -151,8 +152,8 @@ def main() -> None:
             "dct_crossover",
             "Product with a basis, or FFT?",
             "\n\n".join([introduction, *sections]),
-            f"python -m benchmarks.dct_crossover --threads {args.threads} --rounds {rounds} "
-            f"--repeats {args.repeats} --write",
+            f"python -m benchmarks.dct_crossover --threads {args.threads} --write",
+            described,
         )
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import subprocess
 import sys
 from pathlib import Path
 
+import torch
+
 from benchmarks.report import table, write_section
+from benchmarks.results import machine
 
 TORCH = "import torch"
 BOTH = "import torch, skelfreq"
@@ -52,13 +54,14 @@ def run(program: str) -> tuple[float, float]:
     return whole, part
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> None:
     """Measure, print, and with ``--write`` update the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--processes", type=int, default=7, help="of each statement")
     parser.add_argument("--write", action="store_true", help="update docs/benchmarks.md")
-    args = parser.parse_args()
-    busy = os.getloadavg()[0]
+    args = parser.parse_args(argv)
+    described = machine("cpu", torch.get_num_threads())
+    busy = described["load"]
     seconds = measure(args.processes)
     labels = {PART: f"`{PART}` after `{TORCH}`"}
     rows = [
@@ -75,7 +78,11 @@ def main() -> None:
         body += f"\n\nOther work ran at the same time, a load average of {busy:.1f} at the start."
     if args.write:
         write_section(
-            "import_time", "Import time", body, "python -m benchmarks.import_time --write"
+            "import_time",
+            "Import time",
+            body,
+            "python -m benchmarks.import_time --write",
+            described,
         )
 
 

@@ -1,69 +1,173 @@
-"""Timing side by side, and the sections of ``docs/benchmarks.md``."""
+"""Tables for the terminal and the sections of ``docs/benchmarks.md``."""
 
 from __future__ import annotations
 
-import os
-import platform
-import statistics
-import time
-from collections.abc import Callable, Mapping
-from datetime import date
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
-import torch
+from benchmarks.results import Ratio, Record, Report, compare, disturbed
+from benchmarks.timing import Spread
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
+FEW = 5
+HEADER = [
+    "case", "run", "ms", "peer", "ratio (quartiles)", "target", "of copy", "of product", "memory",
+    "error",
+]  # fmt: skip
 
 
-def interleaved_medians(
-    candidates: Mapping[str, Callable[[], object]], repeats: int
-) -> dict[str, float]:
-    """Median seconds of each candidate; taking turns, so that a busy machine slows all alike."""
-    seconds: dict[str, list[float]] = {name: [] for name in candidates}
-    for turn in range(repeats + 1):
-        for name, run in candidates.items():
-            start = time.perf_counter()
-            run()
-            elapsed = time.perf_counter() - start
-            if turn:  # the first one warms caches up
-                seconds[name].append(elapsed)
-    return {name: statistics.median(values) for name, values in seconds.items()}
-
-
-def table(header: list[str], rows: list[list[str]]) -> str:
+def table(header: list[str], rows: Iterable[list[str]]) -> str:
     """Return a Markdown table."""
     lines = ["| " + " | ".join(row) + " |" for row in [header, *rows]]
     return "\n".join([lines[0], "|---" * len(header) + "|", *lines[1:]])
 
 
-def machine() -> str:
-    """Describe what was measured on, for the reader of a table."""
-    return (
-        f"{processor()}, {os.cpu_count()} cores, {torch.get_num_threads()} thread(s) in use; "
-        f"load average {os.getloadavg()[0]:.1f}; {platform.system()}, "
-        f"Python {platform.python_version()}, torch {torch.__version__}"
+def rows_of(record: Record, note: str = "") -> list[list[str]]:
+    """Return a row for each peer; what belongs to the candidate stands in the first alone."""
+    name = f"{record.case} {note}".strip()
+    own = [name, f"{record.mode} {record.dtype} {record.pass_}", milliseconds(record.seconds)]
+    if record.clips:
+        own[2] += f" ({record.clips / record.seconds.median:.3g} clips/s)"
+    tail = [
+        percent(record.bandwidth_share),
+        percent(record.flop_share),
+        memory_cell(record),
+        "" if record.error is None else f"{record.error:.1e}",
+    ]
+    rows = []
+    for index, (peer, ratio) in enumerate(record.ratios.items()):
+        middle = [f"{peer} {milliseconds(record.peers[peer])} ms", *ratio_cells(ratio)]
+        rows.append([*own, *middle, *tail] if index == 0 else ["", "", "", *middle, *[""] * 4])
+    return rows
+
+
+def memory_cell(record: Record) -> str:
+    """Return peak extra memory as a multiple of the input, and the verdict on it."""
+    if record.memory is None:
+        return ""
+    if not record.memory_verdict:
+        return f"{record.memory:.2f}×"
+    return f"{record.memory:.2f}× (≤ {record.memory_target}: {record.memory_verdict})"
+
+
+def ratio_cells(ratio: Ratio) -> list[str]:
+    """Return the ratio with its quartiles, and the target with its verdict."""
+    spread = ratio.spread
+    target = "" if ratio.target is None else f"{ratio.target:g}: {ratio.verdict}"
+    return [f"{spread.median:.2f} ({spread.q1:.2f} to {spread.q3:.2f})", target]
+
+
+def milliseconds(spread: Spread) -> str:
+    """Return the median with three digits."""
+    return f"{1e3 * spread.median:.3g}"
+
+
+def percent(share: float | None) -> str:
+    """Return a share as a percentage."""
+    return "" if share is None else f"{100 * share:.0f} %"
+
+
+def console(rows: Iterable[list[str]]) -> str:
+    """Return rows in columns of their own width."""
+    rows = [[cell.replace("forward+backward", "fwd+bwd") for cell in row] for row in rows]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
     )
 
 
-def processor() -> str:
-    """Return the processor's name, as far as the system tells it."""
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        for line in info.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
+def results_table(report: Report, mark: str = "*") -> list[list[str]]:
+    """Return the rows of a whole report; ``mark`` stands by what a busy machine disturbed."""
+    busy = disturbed(report.records)
+    return [
+        row for record in report.records for row in rows_of(record, mark * (record.key in busy))
+    ]
 
 
-def write_section(name: str, title: str, body: str, command: str) -> None:
+def summary(report: Report) -> str:
+    """Return how many targets are met, and which are not."""
+    ratios = [
+        (f"{record.case}, {record.mode} {record.pass_} vs {peer}", ratio.verdict)
+        for record in report.records
+        for peer, ratio in record.ratios.items()
+        if ratio.target is not None
+    ]
+    memory = [
+        (f"{record.case}, {record.mode} memory", record.memory_verdict)
+        for record in report.records
+        if record.memory_verdict
+    ]
+    missed = [name for name, verdict in ratios + memory if verdict == "missed"]
+    lines = [f"{len(ratios + memory) - len(missed)} of {len(ratios + memory)} targets met."]
+    lines += [f"- missed: {name}" for name in missed]
+    lines += [f"- not run: {name}: {reason}" for name, reason in report.skipped.items()]
+    return "\n".join(lines)
+
+
+def warnings_of(report: Report) -> list[str]:
+    """Return what makes the numbers doubtful."""
+    lines = []
+    if report.machine["device"] == "cpu" and report.machine["load"] > 0.5:
+        lines.append(f"load average {report.machine['load']} at the start")
+    reasons = disturbed(report.records)
+    if len(reasons) > FEW:
+        example = next(iter(reasons.values()))
+        return [*lines, f"{len(reasons)} of {len(report.records)} measurements, e.g. {example}"]
+    return lines + [f"{key}: {reason}" for key, reason in reasons.items()]
+
+
+def comparison(old: Report, new: Report) -> str:
+    """Return old and new medians with their change, marked where it is beyond noise.
+
+    A change that a busy machine may have made is marked as that.
+    """
+    doubtful = disturbed(old.records) | disturbed(new.records)
+    rows = [["case", "old ms", "new ms", "new / old", ""]]
+    for before, after, change, beyond in compare(old, new):
+        verdict = "" if not beyond else "slower" if change > 1 else "faster"
+        if verdict and after.key in doubtful:
+            verdict = "busy"
+        medians = milliseconds(before.seconds), milliseconds(after.seconds)
+        rows.append([after.key, *medians, f"{change:.2f}", verdict])
+    text = console(rows)
+    for field in ("name", "threads", "versions"):
+        if old.machine[field] != new.machine[field]:
+            text += f"\nCaution: {field} was {old.machine[field]}, is {new.machine[field]}."
+    return text
+
+
+def machine_line(machine: dict[str, Any]) -> str:
+    """Describe what was measured on, for the reader of a table."""
+    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+    return (
+        f"{machine['name']}, {machine['cores']} cores, {machine['threads']} thread(s) in use; "
+        f"load average {machine['load']} at the start; {machine['system']}, {versions}"
+    )
+
+
+def write_section(
+    name: str, title: str, body: str, command: str, machine: dict[str, Any], page: Path = PAGE
+) -> None:
     """Put a section into the page, in place of the one of that name where there is one."""
     begin, end = f"<!-- begin: {name} -->", f"<!-- end: {name} -->"
-    stamp = f"Measured {date.today()} on {machine()}, by `{command}`."
+    stamp = f"Measured {machine['date']} on {machine_line(machine)}, by `{command}`."
     section = f"{begin}\n## {title}\n\n{body}\n\n{stamp}\n{end}\n"
-    page = PAGE.read_text() if PAGE.is_file() else "# Benchmarks\n"
-    if begin in page:
-        before, rest = page.split(begin, 1)
-        page = before + section + "\n" + rest.split(end, 1)[1].lstrip("\n")
+    text = page.read_text() if page.is_file() else "# Benchmarks\n"
+    if begin in text:
+        before, rest = text.split(begin, 1)
+        text = before + section + "\n" + rest.split(end, 1)[1].lstrip("\n")
     else:
-        page = f"{page.rstrip()}\n\n{section}"
-    PAGE.write_text(page.rstrip() + "\n")
+        text = f"{text.rstrip()}\n\n{section}"
+    page.write_text(text.rstrip() + "\n")
+
+
+def write_results(report: Report, command: str, page: Path = PAGE) -> None:
+    """Write the table of a device into the page."""
+    device = report.machine["device"].upper()
+    parts = [summary(report), table(HEADER, results_table(report, "\\*"))]
+    if notes := warnings_of(report):
+        parts.insert(1, "The machine was busy at times (\\*):\n\n- " + "\n- ".join(notes))
+    name = f"layers_{report.machine['device']}"
+    write_section(name, f"Layers on {device}", "\n\n".join(parts), command, report.machine, page)

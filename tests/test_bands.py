@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tolerances import TOLERANCE, assert_close, assert_rounded
 
-from skelfreq.functional import apply_gain, dct, idct, resample, split_bands
+from skelfreq.functional import _gain, apply_gain, dct, idct, resample, split_bands
 
 # --- apply_gain ---------------------------------------------------------------------------------
 
@@ -57,6 +57,36 @@ def test_gain_gradcheck(route: str, shape: tuple[int, ...], lengths: list[int] |
     function = lambda x, gain: apply_gain(x, gain, 2, present)  # noqa: E731
     assert torch.autograd.gradcheck(function, (x, gain))
     assert torch.autograd.gradgradcheck(function, (x, gain))
+
+
+# One operator from as many rows as points on; a pair of FFTs for fewer.
+@pytest.mark.parametrize("n", [4, 5])
+@pytest.mark.parametrize(("shape", "dim"), [((5, -1), 1), ((2, -1, 4), 1), ((-1, 6), 0)])
+@pytest.mark.parametrize("operator", [True, False])
+def test_gain_gradients_of_both_ways(
+    n: int, shape: tuple[int, ...], dim: int, operator: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_gain, "OPERATOR_MAX_POINTS", n if operator else 0)
+    x = normal(*(n if size == -1 else size for size in shape)).requires_grad_()
+    gain = normal(n, seed=1).requires_grad_()
+    assert _gain.by_operator(x, n) == operator
+    expected = idct((dct(x, dim).movedim(dim, -1) * gain).movedim(-1, dim), dim)
+    assert_close(apply_gain(x, gain, dim), expected)
+    function = lambda x, gain: apply_gain(x, gain, dim)  # noqa: E731
+    assert torch.autograd.gradcheck(function, (x, gain))
+    assert torch.autograd.gradgradcheck(function, (x, gain))
+
+
+# torch loads the rules of forward mode through a compiler that it has deprecated.
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")
+@pytest.mark.parametrize("n", [12, 600])
+def test_gain_vmap_and_jvp(n: int) -> None:
+    x, gain, tangent = normal(4, 3, n), normal(4, n, seed=1), normal(4, 3, n, seed=2)
+    expected = torch.stack([apply_gain(a, b) for a, b in zip(x, gain, strict=True)])
+    assert_close(torch.func.vmap(apply_gain)(x, gain), expected)
+    value, slope = torch.func.jvp(apply_gain, (x[0], gain[0]), (tangent[0], gain[1]))
+    assert_close(value, expected[0])
+    assert_close(slope, apply_gain(tangent[0], gain[0]) + apply_gain(x[0], gain[1]))
 
 
 @pytest.mark.parametrize("shape", [(20,), (3, 1, 20)])

@@ -447,6 +447,7 @@ CORE = {
     "dct": lambda x: F.dct(x, 2),
     "dct_unscaled": lambda x: F.dct(x, 2, None),
     "idct": lambda x: F.idct(x, 2),
+    "apply_gain": lambda x: F.apply_gain(x, torch.ones_like(x[0, 0, :, 0]).cumsum(0).rsqrt(), 2),
     "split_bands": lambda x: F.split_bands(x, 3, 2),
     "resample": lambda x: F.resample(x, 20, 2),
     "motion": lambda x: F.motion(x, 2),
@@ -480,6 +481,36 @@ def test_core_compiles_for_every_length(name: str, fresh_dynamo: None) -> None:
         for got, value in zip(tree_leaves(compiled(x)), tree_leaves(CORE[name](x)), strict=True):
             assert_close(got, value)
     assert counter.frame_count == 1
+
+
+# torch loads the rules of forward mode through a compiler that it has deprecated.
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")
+@pytest.mark.parametrize("frames", [30, 600])
+@pytest.mark.parametrize("name", CORE)
+def test_core_under_vmap_and_jvp(name: str, frames: int) -> None:
+    function, x = CORE[name], normal(2, 2, 3, frames, 4)
+    alone = [tree_leaves(function(sample)) for sample in x]
+    mapped = tree_leaves(torch.func.vmap(function)(x))
+    for got, *values in zip(mapped, *alone, strict=True):
+        assert_close(got, torch.stack(values), GOLDEN)
+    tangent = normal(*x[0].shape, seed=1)
+    leaves = lambda x: tree_leaves(function(x))  # noqa: E731
+    forward = torch.func.jvp(leaves, (x[0],), (tangent,))[1]
+    value, pull = torch.func.vjp(leaves, x[0])
+    above = [normal(*part.shape, seed=2 + index) for index, part in enumerate(value)]
+    along = sum((a * b).sum() for a, b in zip(above, forward, strict=True))
+    assert_close(along, (pull(above)[0] * tangent).sum(), GOLDEN)
+
+
+@pytest.mark.parametrize("frames", [8, 30, 120, 300, 512])
+# A step has no digits to lose or keep, and a mean of logarithms near 0 may cancel to nothing.
+@pytest.mark.parametrize("name", [n for n in CORE if n not in ("spectral_mask", "log_amplitude")])
+def test_core_single_precision_error(name: str, frames: int) -> None:
+    x = normal(2, 3, frames, 4, dtype=torch.float32)
+    expected = tree_leaves(CORE[name](x.double()))
+    for got, value in zip(tree_leaves(CORE[name](x)), expected, strict=True):
+        assert got.dtype == torch.float32
+        assert_close(got, value)
 
 
 LONG = ["dct", "dct_unscaled", "idct", "split_bands", "resample", "frequency_loss"]

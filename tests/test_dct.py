@@ -285,9 +285,9 @@ def test_vmap_and_jvp(n: int) -> None:
 
 @pytest.fixture
 def empty_cache() -> Iterator[None]:
-    _basis._cached.cache_clear()
+    _basis.basis.cache_clear()
     yield
-    _basis._cached.cache_clear()
+    _basis.basis.cache_clear()
 
 
 def step(n: int = 11) -> None:

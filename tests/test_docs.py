@@ -92,6 +92,7 @@ def test_pictures_are_those_that_are_drawn(tmp_path: Path) -> None:
         check=True,
     )
     drawn = sorted(path.name for path in tmp_path.iterdir())
+    # Measured ones, in the folders below, are drawn by the suite and the studies.
     assert drawn == sorted(path.name for path in (ROOT / "docs" / "images").glob("*.png"))
 
 

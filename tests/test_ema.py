@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import itertools
 from collections.abc import Iterator
@@ -421,6 +422,35 @@ def test_structural_change_raises(change: str) -> None:
         dual.update()
     assert all(torch.equal(value, before[name]) for name, value in values(dual.target).items())
     assert dual.num_updates == 0
+
+
+REPLACED = ["parameter", "buffer", "module", "assigned", "target", "dtype", "swapped"]
+
+
+@pytest.mark.parametrize("change", REPLACED)
+def test_tensors_replaced_between_updates_are_followed(change: str) -> None:
+    dual = EMADualPath(net(), momentum=0.5)
+    dual.update()
+    other = net(seed=1)
+    if change == "parameter":
+        dual.online.lin.weight = other.lin.weight
+    elif change == "buffer":
+        dual.online.bn.running_mean = torch.full_like(dual.online.bn.running_mean, 7.0)
+    elif change == "module":
+        dual.online.lin = other.lin
+    elif change == "assigned":
+        dual.online.load_state_dict(other.state_dict(), assign=True)
+    elif change == "target":
+        dual.target.load_state_dict(other.state_dict(), assign=True)
+    elif change == "dtype":
+        dual.float()
+    else:
+        dual.online, dual.target = other, copy.deepcopy(dual.online).requires_grad_(False)
+    old, new = values(dual.target), values(dual.online)
+    dual.update()
+    for name, value in values(dual.target).items():
+        averaged = name in dict(dual.target.named_parameters())
+        assert_close(value, (old[name] + new[name]) / 2 if averaged else new[name], 2e-6)
 
 
 @pytest.mark.parametrize("shape", [(5, 4), (1, 4), (1, 1)])

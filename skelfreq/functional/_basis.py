@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
-from typing import Literal
+from collections.abc import Callable, Hashable
+from functools import lru_cache, wraps
+from typing import Any, Literal, TypeVar
 
 import torch
 from torch import Tensor
@@ -13,28 +14,38 @@ from torch.utils._python_dispatch import _get_current_dispatch_mode
 Kind = Literal["dct", "idct", "dct_unscaled", "idct_unscaled", "rdft", "irdft"]
 
 
+Build = TypeVar("Build", bound=Callable[..., Any])
+
+
+def constant(build: Build) -> Build:
+    """Keep what ``build`` makes from each set of arguments; nobody may write to it."""
+
+    @lru_cache(maxsize=128)
+    def kept(*arguments: Hashable) -> Any:
+        # A tensor made under inference mode could never take part in a training step.
+        with torch.inference_mode(False), torch.no_grad():
+            return build(*arguments)
+
+    @wraps(build)
+    def get(*arguments: Hashable) -> Any:
+        # A tracer must see the construction, or a dynamic n would freeze; and what a dispatch
+        # mode makes (fake tensors) must not outlive it.
+        if torch.compiler.is_compiling() or _get_current_dispatch_mode() is not None:
+            return build(*arguments)
+        return kept(*arguments)
+
+    get.cache_clear = kept.cache_clear  # type: ignore[attr-defined]
+    return get  # type: ignore[return-value]
+
+
+@constant
 def basis(kind: Kind, n: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Return the matrix of transform ``kind`` for axes of ``n`` points; do not write to it."""
-    # A tracer must see the construction, or a dynamic n would freeze; and what a dispatch mode
-    # makes (fake tensors) must not outlive it.
-    if torch.compiler.is_compiling() or _get_current_dispatch_mode() is not None:
-        return _build(kind, n, dtype, device)
-    return _cached(kind, n, dtype, device)
-
-
-@lru_cache(maxsize=128)
-def _cached(kind: Kind, n: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    # A tensor made under inference mode could never take part in a training step.
-    with torch.inference_mode(False), torch.no_grad():
-        return _build(kind, n, dtype, device)
-
-
-def _build(kind: Kind, n: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Return the matrix of transform ``kind`` for axes of ``n`` points."""
     if kind == "rdft":
         matrix = _dft(n, device)
     elif kind == "irdft":
         # Every bin but DC and Nyquist stands for itself and its mirror image.
-        matrix = (_dft(n, device) * _bin_weights(n, device).repeat(2).unsqueeze(1)).mT
+        matrix = (_dft(n, device) * bin_weights(n, device).repeat(2).unsqueeze(1)).mT
     else:
         matrix = _cosines(n, device)
         if kind.endswith("unscaled"):
@@ -79,7 +90,8 @@ def _dft(n: int, device: torch.device) -> Tensor:
     return torch.cat([torch.cos(angle), sines]) / root
 
 
-def _bin_weights(n: int, device: torch.device) -> Tensor:
+def bin_weights(n: int, device: torch.device) -> Tensor:
+    """Return how many bins of the full spectrum each bin of the half stands for, fp64."""
     bins = torch.arange(n // 2 + 1, device=device)
     edge = (bins == 0) | (2 * bins == n)
     return 2 - edge.double()
@@ -113,6 +125,18 @@ def padded_dft_basis(kind: Kind, lengths: Tensor, n: int, dtype: torch.dtype) ->
     parts = [torch.where(present, wave * scale / root, 0.0).to(dtype) for wave in waves]
     matrix = torch.cat(parts, 1)
     return matrix.mT if kind == "irdft" else matrix
+
+
+def only_backward() -> bool:
+    """Whether nothing is watching but reverse-mode autograd: no tracer, vmap or tangent.
+
+    Those take the plain operations, which they can see through.
+    """
+    return not (
+        torch.compiler.is_compiling()
+        or torch._C._functorch.maybe_current_level() is not None
+        or torch.autograd.forward_ad._current_level >= 0
+    )
 
 
 def apply_along(matrix: Tensor, x: Tensor, dim: int) -> Tensor:

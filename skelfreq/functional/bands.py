@@ -13,7 +13,8 @@ from skelfreq._checks import (
     check_lengths,
     compute_dtype,
 )
-from skelfreq.functional._basis import apply_along, basis, zero_padding
+from skelfreq.functional._basis import apply_along, basis, only_backward, zero_padding
+from skelfreq.functional._gain import apply_curve, operator
 from skelfreq.functional.cosine import dct, idct, is_short
 
 
@@ -48,10 +49,10 @@ def apply_gain(x: Tensor, gain: Tensor, dim: int = -1, lengths: Tensor | None = 
 
     Notes
     -----
-    One gain curve on a short axis and more than n rows is a single n × n operator,
+    One gain curve on a short axis and at least n rows is a single n × n operator,
     ``Cᵀ diag(gain) C``: half the arithmetic of two transforms, and its gradient to ``gain`` comes
-    from the same product.
-    Cost for R rows up to n = 512: 2Rn² + 2n³ operations, 4Rn² for R ≤ n.
+    from the same product. Nothing but ``x`` is kept for the gradient.
+    Cost for R rows: 2Rn² + 2n³ operations up to n = 512, O(R n log n) beyond and for R < n.
     Source: FS-VAE, section 3.2 (frequency-enhanced module).
 
     Examples
@@ -75,11 +76,10 @@ def apply_gain(x: Tensor, gain: Tensor, dim: int = -1, lengths: Tensor | None = 
         )
     with autocast_off(x):
         work, curve = x.to(compute_dtype(x)), gain.to(x.device, compute_dtype(x))
-        # A tracer must not decide by the batch: its graph would serve only that side.
-        few_rows = not torch.compiler.is_compiling() and work.numel() <= n * n
-        if lengths is None and gain.ndim == 1 and is_short(work, dim) and not few_rows:
-            matrix = basis("dct", n, work.dtype, x.device)
-            out = apply_along(matrix.mT @ (curve.unsqueeze(1) * matrix), work, dim)
+        if lengths is None and gain.ndim == 1 and work.numel() and only_backward():
+            out = apply_curve(work, curve, dim)
+        elif lengths is None and gain.ndim == 1 and is_short(work, dim):
+            out = apply_along(operator(curve), work, dim)
         else:
             spectrum = dct(work, dim, lengths=lengths).movedim(dim, -1)
             _check_broadcast(curve, spectrum)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-import torch_dct
 from torch import Tensor
 
 from skelfreq._checks import (
@@ -23,10 +22,13 @@ from skelfreq.functional._basis import (
     unscaled_factors,
     zero_padding,
 )
+from skelfreq.functional._fft_cosine import along, long_transform
 
-# Up to here one product with the basis is at least as fast as torch-dct's FFT, along the last
-# axis and along time of [N, C, T, V] (docs/benchmarks.md, `benchmarks/dct_crossover.py`).
-BASIS_MAX_POINTS = 512
+# Up to here one product with the basis is at least as fast as an FFT, along the last axis and
+# along time of [N, C, T, V] (docs/benchmarks.md, `benchmarks/dct_crossover.py`).
+BASIS_MAX_POINTS = 256
+# Compiled and exported graphs keep the product longer: it spares them the complex numbers.
+COMPILED_BASIS_MAX_POINTS = 512
 
 
 def dct(
@@ -66,8 +68,8 @@ def dct(
 
     Notes
     -----
-    Cost for R rows of n points: 2Rn² operations up to n = 512 (one product with the basis),
-    O(R n log n) beyond (torch-dct). With ``lengths``: 2Rn² and one n × n basis per sample.
+    Cost for R rows of n points: 2Rn² operations up to n = 256, compiled up to 512 (one product
+    with the basis), O(R n log n) beyond (one real FFT of n points). With ``lengths``: 2Rn² and one n × n basis per sample.
     Source: equal to ``scipy.fft.dct(x, type=2)``.
 
     Examples
@@ -125,24 +127,32 @@ def _transform(kind: Kind, x: Tensor, dim: int, norm: str | None, lengths: Tenso
     if lengths is not None:
         check_lengths(lengths, x, dim)
     unscaled = norm != "ortho"
+    n = x.shape[dim]
     with autocast_off(x):
         work = x.to(compute_dtype(x))
         if lengths is not None:
             out = _padded_transform(kind, work, dim, unscaled, lengths.to(x.device))
         elif is_short(work, dim):
             full: Kind = f"{kind}_unscaled" if unscaled else kind  # type: ignore[assignment]
-            out = apply_along(basis(full, x.shape[dim], work.dtype, x.device), work, dim)
+            out = apply_along(basis(full, n, work.dtype, x.device), work, dim)
+        elif not unscaled:
+            out = long_transform(work, dim, kind == "idct")
         else:
-            function = torch_dct.dct if kind == "dct" else torch_dct.idct
-            out = function(work.movedim(dim, -1), norm=None if unscaled else norm)
-            out = out.movedim(-1, dim)
+            size = torch.full((1,), n, device=x.device)
+            factors = along(unscaled_factors(n, size).to(work.dtype), dim, x.ndim)
+            if kind == "dct":
+                out = long_transform(work, dim, inverse=False) * factors
+            else:
+                out = long_transform(work / factors, dim, inverse=True)
         return out.to(x.dtype)
 
 
 def is_short(x: Tensor, dim: int, size: int = 1) -> bool:
     """Whether axis ``dim``, and one of ``size`` points, is one to multiply by a basis."""
-    # torch-dct's FFT refuses an empty batch; the product does not.
-    return max(x.shape[dim], size) <= BASIS_MAX_POINTS or x.numel() == 0
+    compiling = torch.compiler.is_compiling()
+    most = COMPILED_BASIS_MAX_POINTS if compiling else BASIS_MAX_POINTS
+    # An FFT refuses an empty batch; the product does not.
+    return max(x.shape[dim], size) <= most or x.numel() == 0
 
 
 def _padded_transform(kind: Kind, x: Tensor, dim: int, unscaled: bool, lengths: Tensor) -> Tensor:

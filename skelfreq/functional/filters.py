@@ -13,12 +13,22 @@ from skelfreq._checks import (
     check_option,
     compute_dtype,
 )
+from skelfreq.functional._basis import only_backward
+from skelfreq.functional._spectral import (
+    Axes,
+    Pair,
+    hard_mask,
+    joined,
+    lean_filter,
+    plain_filter,
+    present_bins,
+    product,
+    relative_energy,
+)
 from skelfreq.functional.fourier import irdft, rdft
 
 WEIGHTS = ("channel", "frequency", "full")
 GRADIENTS = ("straight_through", "tslanet", "sigmoid")
-# Keeps the median of an empty signal from dividing by 0.
-EPSILON = 1e-6
 
 
 def adaptive_spectral_mask(
@@ -104,21 +114,16 @@ def adaptive_spectral_mask(
     with autocast_off(re):
         if gradient != "sigmoid":
             re, im = re.detach(), im.detach()
-        # Summed apart, so that no more than one square of the spectrum lives at a time.
-        energy = re.to(dtype).square().sum(channel_dim, keepdim=True)
-        energy = energy + im.to(dtype).square().sum(channel_dim, keepdim=True)
-        present = None if num_bins is None else _present(num_bins.to(re.device), energy, dim)
-        relative = energy / (_lower_median(energy, dim, num_bins, present) + EPSILON)
+        if num_bins is not None:
+            num_bins = num_bins.to(re.device)
+        axes = Axes(dim, channel_dim)
+        relative = relative_energy(re.to(dtype), im.to(dtype), axes, num_bins)
         if gradient == "sigmoid":
             mask = torch.sigmoid((relative - theta) / temperature)
         else:
-            mask = (relative > theta.detach()).to(dtype)
-            if gradient == "tslanet":
-                mask = (mask - theta.detach()) + theta
-            else:
-                mask = mask + (theta.detach() - theta)
-        if present is not None:
-            mask = torch.where(present, mask, 0.0)
+            mask = hard_mask(relative, theta, gradient)
+        if num_bins is not None:
+            mask = torch.where(present_bins(num_bins, relative, dim), mask, 0.0)
         return mask.to(im.dtype)
 
 
@@ -180,7 +185,9 @@ def spectral_filter(
     -----
     The imaginary part of the product at DC and, for even n, at Nyquist belongs to no real signal
     and is ignored: there a filter acts by its real part only.
-    Cost: an :func:`rdft`, an :func:`irdft`, and about 6 operations per bin and channel.
+    Cost: an :func:`rdft`, an :func:`irdft`, and about 6 operations per bin and channel. For the
+    gradient only ``x`` and the mask are kept: the spectrum is computed again ("sigmoid" and
+    ``lengths`` keep it).
     Source: FreST, section 4.2 (global and local filter); TSLANet for ``weight="channel"``, the
     global filter of GFNet (Rao et al., NeurIPS 2021) along one axis for "full".
 
@@ -196,6 +203,7 @@ def spectral_filter(
     check_floating("x", x)
     dim, channel_dim = _two_axes("x", x, dim, channel_dim)
     check_option("weight", weight, WEIGHTS)
+    check_option("gradient", gradient, GRADIENTS)
     if global_weight is None and local_weight is None:
         raise ValueError("global_weight or local_weight must be given, got None for both.")
     if local_weight is not None and threshold is None:
@@ -203,26 +211,29 @@ def spectral_filter(
     if lengths is not None:
         check_lengths(lengths, x, dim)
     n, dtype = x.shape[dim], compute_dtype(x)
-    whole = local = (x.new_zeros((), dtype=dtype),) * 2
+    zero = x.new_zeros((), dtype=dtype)
+    whole, local, theta = Pair(zero, zero), None, None
     if global_weight is not None:
         whole = _pair("global_weight", global_weight, weight, x, dim, channel_dim)
-    if local_weight is not None:
+    if local_weight is not None and threshold is not None:
         local = _pair("local_weight", local_weight, weight, x, dim, channel_dim)
+        theta = _one_number(threshold, x, dtype)
     with autocast_off(x):
-        re, im = rdft(x.to(dtype), dim, lengths)
-        filter_re, filter_im = whole
-        if local_weight is not None and threshold is not None:
+        work, axes = x.to(dtype), Axes(dim, channel_dim)
+        if lengths is None and gradient != "sigmoid":
+            lean = only_backward() and x.numel() > 0
+            core = lean_filter if lean else plain_filter
+            return core(work, whole, local, theta, axes, gradient).to(x.dtype)
+        re, im = rdft(work, dim, lengths)
+        mask = None
+        if theta is not None:
             num_bins = None if lengths is None else bins_of(lengths)
             mask = adaptive_spectral_mask(
-                re, im, threshold, dim, channel_dim, gradient,
+                re, im, theta, dim, channel_dim, gradient,
                 temperature=temperature, num_bins=num_bins,
             )  # fmt: skip
-            # Both filters meet here, so that the spectrum is multiplied once.
-            filter_re = torch.addcmul(whole[0], mask, local[0])
-            filter_im = torch.addcmul(whole[1], mask, local[1])
-        out_re = torch.addcmul(re * filter_re, im, filter_im, value=-1)
-        out_im = torch.addcmul(re * filter_im, im, filter_re)
-        return irdft(out_re, out_im, n, dim, lengths).to(x.dtype)
+        filtered = product(Pair(re, im), joined(whole, local, mask))
+        return irdft(*filtered, n, dim, lengths).to(x.dtype)
 
 
 def bins_of(lengths: Tensor) -> Tensor:
@@ -250,9 +261,7 @@ def _one_number(threshold: Tensor | float, like: Tensor, dtype: torch.dtype) -> 
     return threshold.reshape(()).to(like.device, dtype)
 
 
-def _pair(
-    name: str, pair: Tensor, weight: str, x: Tensor, dim: int, channel_dim: int
-) -> tuple[Tensor, Tensor]:
+def _pair(name: str, pair: Tensor, weight: str, x: Tensor, dim: int, channel_dim: int) -> Pair:
     """Return real and imaginary part, shaped to broadcast with the spectrum of ``x``."""
     check_floating(name, pair)
     channels, bins = x.shape[channel_dim], x.shape[dim] // 2 + 1
@@ -270,26 +279,4 @@ def _pair(
     if weight == "full" and dim < channel_dim:
         pair = pair.transpose(0, 1)
     re, im = pair.to(x.device, compute_dtype(x)).unbind(-1)
-    return re.reshape(shape), im.reshape(shape)
-
-
-def _present(num_bins: Tensor, energy: Tensor, dim: int) -> Tensor:
-    shape = [1] * energy.ndim
-    shape[dim] = energy.shape[dim]
-    index = torch.arange(energy.shape[dim], device=energy.device).view(shape)
-    return index < num_bins.view(-1, *[1] * (energy.ndim - 1))
-
-
-def _lower_median(
-    energy: Tensor, dim: int, num_bins: Tensor | None, present: Tensor | None
-) -> Tensor:
-    if num_bins is None or present is None:
-        # An index held in a tensor: a plain one would tie a traced graph to this length.
-        middle = torch.full((1,), (energy.shape[dim] - 1) // 2, device=energy.device)
-        return energy.sort(dim).values.index_select(dim, middle)
-    ranked = torch.where(present, energy, torch.inf).sort(dim).values
-    count = num_bins.to(energy.device).view(-1, *[1] * (energy.ndim - 1))
-    shape = [*energy.shape]
-    shape[dim] = 1
-    middle = ((count - 1) // 2).clamp(min=0).expand(shape)
-    return torch.where(count > 0, ranked.gather(dim, middle), 0.0)
+    return Pair(re.reshape(shape), im.reshape(shape))

@@ -128,36 +128,32 @@ def band_gains(
     if isinstance(strength, Tensor) and strength.numel() != 1:
         raise ValueError(f"strength must be one number, got shape {tuple(strength.shape)}.")
     num_bands = weights.shape[0]
-    index, numerator = band_slopes(n, num_bands, split, divisor, last)
-    device = weights.device
-    return gains_of_bands(weights, strength, index.to(device), numerator.to(device))
+    slopes = band_slopes(n, num_bands, split, divisor, last)
+    return gains_of_bands(weights, strength, slopes.to(weights.device))
 
 
-def band_slopes(
-    n: int, num_bands: int, split: int, divisor: int, last: str
-) -> tuple[Tensor, Tensor]:
-    """Return [n] int64: the band of each coefficient, and num_bands · dg/d(w κ).
+def band_slopes(n: int, num_bands: int, split: int, divisor: int, last: str) -> Tensor:
+    """Return [n, num_bands] int32: num_bands · d gain / d(w κ), one entry a row at most.
 
-    The slope is kept as a whole number, so that a module cast to half precision loses nothing.
+    They are kept as whole numbers, so that a module cast to half precision loses nothing.
     """
     edges = band_edges(n, num_bands, last)
     check_int("split", split, 0)
     check_int("divisor", divisor, 1)
-    coefficient = torch.arange(n).unsqueeze(1)
-    # A band is the last one that starts at or below the coefficient: empty ones hold none.
-    index = (coefficient >= edges[1:]).sum(1).clamp(max=num_bands - 1)
-    amplified = edges[1:][index] <= split
-    slope = torch.where(amplified, num_bands - index, index - num_bands // divisor - num_bands)
-    return index, torch.where(coefficient.squeeze(1) < edges[-1], slope, 0)
+    coefficient, band = torch.arange(n).unsqueeze(1), torch.arange(num_bands)
+    inside = (edges[:-1] <= coefficient) & (coefficient < edges[1:])
+    slope = torch.where(
+        edges[1:] <= split, num_bands - band, band - num_bands // divisor - num_bands
+    )
+    return torch.where(inside, slope, 0).int()
 
 
-def gains_of_bands(
-    weights: Tensor, strength: float | Tensor, index: Tensor, numerator: Tensor
-) -> Tensor:
+def gains_of_bands(weights: Tensor, strength: float | Tensor, slopes: Tensor) -> Tensor:
     """Return the gains [n] of bands described by :func:`band_slopes`."""
     with autocast_off(weights):
         work = weights.to(compute_dtype(weights))
         if isinstance(strength, Tensor):
             strength = strength.to(work).reshape(())
-        slope = numerator.to(work.dtype) / weights.shape[0]
-        return 1 + strength * work[index] * slope
+        # One product: its gradient is another, where that of an index would be a slow scatter.
+        matrix = slopes.to(work.dtype) / weights.shape[0]
+        return torch.addmv(work.new_ones(1), matrix, work * strength)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import copy
 import math
+import operator
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -73,6 +74,30 @@ def _cosine(base: float, total_updates: int, step: int) -> float:
 def _check_momentum(name: str, value: float) -> None:
     if not 0 <= value <= 1:
         raise ValueError(f"{name} must lie in [0, 1], got {value}.")
+
+
+class _Matched(NamedTuple):
+    """The tensors of both networks as they were found, and what an update does with them."""
+
+    held: list[Tensor | None]
+    old: list[Tensor]
+    new: list[Tensor]
+    copied: list[tuple[Tensor, Tensor]]
+
+
+def _tensors(network: nn.Module) -> list[Tensor | None]:
+    """Return all parameters and buffers, past the public iterators, which are 4 times slower."""
+    modules = [network]
+    found: list[Tensor | None] = []
+    for module in modules:
+        found += module._parameters.values()
+        found += module._buffers.values()
+        modules += [child for child in module._modules.values() if child is not None]
+    return found
+
+
+def _identical(first: list[Tensor | None], second: list[Tensor | None]) -> bool:
+    return len(first) == len(second) and all(map(operator.is_, first, second))
 
 
 class EMADualPath(nn.Module):
@@ -149,6 +174,7 @@ class EMADualPath(nn.Module):
         self.buffers_mode = buffers
         self.schedule = schedule
         self.num_updates = 0
+        self._matched: _Matched | None = None
 
     def train(self, mode: bool = True) -> EMADualPath:
         """Set the online network's mode; the target stays in evaluation mode."""
@@ -162,17 +188,24 @@ class EMADualPath(nn.Module):
         gamma = self.momentum if self.schedule is None else self.schedule(self.num_updates)
         _check_momentum("momentum", gamma)
         online, target = unwrap(self.online), unwrap(self.target)
+        held = _tensors(target) + _tensors(online)
+        # Matching names takes longer than the update of a small network: done again only when
+        # a tensor was replaced, added or removed.
+        if self._matched is None or not _identical(held, self._matched.held):
+            self._matched = self._match(held, target, online)
+        if self._matched.old:
+            torch._foreach_lerp_(self._matched.old, self._matched.new, 1 - gamma)
+        for old, new in self._matched.copied:
+            old.copy_(new)
+        self.num_updates += 1
+
+    def _match(self, held: list[Tensor | None], target: nn.Module, online: nn.Module) -> _Matched:
         pairs = _pairs("parameters", target.named_parameters(), online.named_parameters())
         copied: list[tuple[Tensor, Tensor]] = []
         for old, new in _pairs("buffers", target.named_buffers(), online.named_buffers()):
             averaged = self.buffers_mode == "average" and old.is_floating_point()
             (pairs if averaged else copied).append((old, new))
-        if pairs:
-            old_values, new_values = zip(*pairs, strict=True)
-            torch._foreach_lerp_(list(old_values), list(new_values), 1 - gamma)
-        for old, new in copied:
-            old.copy_(new)
-        self.num_updates += 1
+        return _Matched(held, [old for old, _ in pairs], [new for _, new in pairs], copied)
 
     def forward(self, x_online: Any, x_target: Any) -> tuple[Any, Any]:
         """Send each branch its input; the target's output carries no gradient."""

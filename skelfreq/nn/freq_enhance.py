@@ -76,7 +76,6 @@ class FreqEnhance(nn.Module):
     tensor([1.3000, 0.6900], grad_fn=<IndexBackward0>)
     """
 
-    band_index: Tensor
     slopes: Tensor
 
     def __init__(
@@ -99,14 +98,13 @@ class FreqEnhance(nn.Module):
             raise TypeError(f"strength must be a number, got {strength!r}.")
         if not math.isfinite(strength):
             raise ValueError(f"strength must be finite, got {strength}.")
-        index, slopes = band_slopes(length, num_bands, split, divisor, last)
+        slopes = band_slopes(length, num_bands, split, divisor, last)
         self.length, self.dim, self.learnable = length, dim, learnable
         self.num_bands, self.split, self.divisor, self.last = num_bands, split, divisor, last
         if learnable == "free":
             self.weights = nn.Parameter(torch.ones(length))
             return
-        # Configuration, not state: both follow from the arguments.
-        self.register_buffer("band_index", index, persistent=False)
+        # Configuration, not state: it follows from the arguments.
         self.register_buffer("slopes", slopes, persistent=False)
         trained = learnable == "bands"
         self.weights = nn.Parameter(torch.ones(num_bands), requires_grad=trained)
@@ -153,7 +151,7 @@ class FreqEnhance(nn.Module):
         """Gain of each coefficient, [length]."""
         if self.learnable == "free":
             return self.weights
-        return gains_of_bands(self.weights, self.strength, self.band_index, self.slopes)
+        return gains_of_bands(self.weights, self.strength, self.slopes)
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Return ``x`` with the coefficients along ``dim`` scaled by :attr:`gains`.

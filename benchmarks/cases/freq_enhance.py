@@ -1,0 +1,103 @@
+"""``FreqEnhance`` and its core, gains on DCT coefficients, against torch-dct and a band loop."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from benchmarks.case import (
+    BACKWARD,
+    COMPILED,
+    EAGER,
+    Case,
+    Operation,
+    Setting,
+    Target,
+    Workload,
+    both,
+    full_precision,
+)
+from benchmarks.peers import fs_vae_band_loop, torch_dct_gain
+from skelfreq import FreqEnhance
+from skelfreq.functional import apply_gain
+
+TORCH_DCT, BAND_LOOP = "torch-dct · gain", "FS-VAE band loop"
+BANDS, SPLIT, STRENGTH = 30, 30, 0.3  # the release's
+MEMORY = 2.5
+
+
+def build_gain(shape: tuple[int, ...], setting: Setting, *, dim: int) -> Workload:
+    """A trained gain for each coefficient, along ``dim``."""
+    x, gain = setting.normal(*shape), 1 + 0.3 * setting.normal(shape[dim], seed=1)
+
+    def candidate(x: Tensor, gain: Tensor) -> Tensor:
+        return apply_gain(x, gain, dim)
+
+    peer = Operation(full_precision(partial(torch_dct_gain, dim=dim)), (x, gain))
+    return Workload(Operation(candidate, (x, gain)), {TORCH_DCT: peer}, x, reference=peer)
+
+
+def build_bands(shape: tuple[int, ...], setting: Setting) -> Workload:
+    """The release's layer: a trained weight for each band, and a trained strength."""
+    x, weights = setting.normal(*shape), 1 + 0.1 * setting.normal(BANDS, seed=1)
+    strength = torch.tensor(STRENGTH, device=setting.device, dtype=setting.dtype)
+    settings = [torch.tensor(float(v), device=setting.device) for v in (BANDS, SPLIT, 1)]
+    layer = FreqEnhance.released(shape[-1]).to(setting.device)
+    # Held by the case, which takes their gradients, in place of the layer's own.
+    del layer.weights, layer.strength
+
+    def candidate(x: Tensor, weights: Tensor, strength: Tensor) -> Tensor:
+        layer.weights, layer.strength = weights, strength
+        out: Tensor = layer(x)
+        return out
+
+    def loop(x: Tensor, weights: Tensor, strength: Tensor) -> Tensor:
+        return fs_vae_band_loop(x, weights, strength, *settings)
+
+    tensors = (x, weights, strength)
+    peer = Operation(full_precision(loop), tensors, compiles=False)
+    return Workload(Operation(candidate, tensors), {BAND_LOOP: peer}, x, reference=peer)
+
+
+CASES = [
+    Case(
+        "freq_enhance",
+        (32, 64, 120, 25),
+        (2, 2, 12, 3),
+        partial(build_gain, dim=2),
+        "along T",
+        both(TORCH_DCT, EAGER, 6.0, 8.0),
+        MEMORY,
+        quick=(EAGER,),
+    ),
+    Case(
+        "freq_enhance",
+        (8, 64, 300, 25),
+        (2, 2, 300, 2),
+        partial(build_gain, dim=2),
+        "along T",
+        memory_target=MEMORY,
+    ),
+    Case(
+        "freq_enhance",
+        (4096, 256),
+        (3, 256),
+        partial(build_gain, dim=1),
+        "features",
+        both(TORCH_DCT, EAGER, 5.0, 5.0),
+        MEMORY,
+        quick=(EAGER, COMPILED),
+    ),
+    Case(
+        "freq_enhance",
+        (64, 256),
+        (3, 256),
+        build_bands,
+        "features, bands",
+        (Target(BAND_LOOP, EAGER, BACKWARD, 12.0),),
+        MEMORY,
+        quick=(EAGER,),
+    ),
+]

@@ -1,0 +1,84 @@
+"""The core of ``FreT`` and ``FreS``, mask and two filters, against the torch.fft block."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from benchmarks.case import (
+    BACKWARD,
+    COMPILED,
+    EAGER,
+    Case,
+    Operation,
+    Setting,
+    Target,
+    Workload,
+    full_precision,
+)
+from benchmarks.peers import adaptive_spectral_block, adaptive_spectral_block_nctv, global_filter
+from skelfreq.functional import spectral_filter
+
+BLOCK, GLOBAL = "torch.fft block", "torch.fft global filter"
+
+
+def core(x: Tensor, *filters: Tensor, dim: int, channel_dim: int) -> Tensor:
+    """Run the library's core; ``filters`` as :func:`adaptive_spectral_block` takes them."""
+    # The peer's gradient of the threshold, so that errors compare.
+    return spectral_filter(x, *filters, dim=dim, channel_dim=channel_dim, gradient="tslanet")
+
+
+def build(shape: tuple[int, ...], setting: Setting) -> Workload:
+    """[B, n, C] as the peer lays it out, or [N, C, T, V] with the copies the peer needs."""
+    x = setting.normal(*shape)
+    along, channels = (1, 2) if len(shape) == 3 else (2, 1)
+    peer = adaptive_spectral_block if len(shape) == 3 else adaptive_spectral_block_nctv
+    weights = [0.02 * setting.normal(shape[channels], 2, seed=seed) for seed in (1, 2)]
+    threshold = torch.full((1,), 0.5, device=setting.device, dtype=setting.dtype)
+    tensors = (x, *weights, threshold)
+    candidate = Operation(partial(core, dim=along, channel_dim=channels), tensors)
+    block = Operation(full_precision(peer), tensors)
+    return Workload(candidate, {BLOCK: block}, x, reference=block)
+
+
+def build_global(shape: tuple[int, ...], setting: Setting) -> Workload:
+    """[B, n, C] with one weight for each frequency and channel, in one dimension."""
+    x = setting.normal(*shape)
+    weight = 0.02 * setting.normal(shape[1] // 2 + 1, shape[2], 2, seed=1)
+
+    def one_weight(x: Tensor, weight: Tensor) -> Tensor:
+        return spectral_filter(x, weight.transpose(0, 1), dim=1, channel_dim=2, weight="full")
+
+    def in_one_dimension(x: Tensor, weight: Tensor) -> Tensor:
+        return global_filter(x.unsqueeze(1), weight.unsqueeze(0)).squeeze(1)
+
+    candidate = Operation(one_weight, (x, weight))
+    peer = Operation(full_precision(in_one_dimension), (x, weight))
+    return Workload(candidate, {GLOBAL: peer}, x, reference=peer)
+
+
+TARGETS = (Target(BLOCK, COMPILED, BACKWARD, 3.0), Target(BLOCK, EAGER, BACKWARD, 1.8))
+SHAPES = (
+    ((800, 64, 64), (2, 8, 3), "along T"),
+    ((2048, 25, 64), (2, 25, 3), "along V"),
+    ((32, 64, 120, 25), (2, 3, 12, 2), "along T"),
+)
+QUICK_COMPILED = (2048, 25, 64)
+CASES = [
+    *(
+        Case(
+            "spectral_block",
+            shape,
+            tiny,
+            build,
+            detail,
+            TARGETS,
+            memory_target=2.5,
+            quick=(EAGER, COMPILED) if shape == QUICK_COMPILED else (EAGER,),
+        )
+        for shape, tiny, detail in SHAPES
+    ),
+    Case("global_filter", (800, 64, 64), (2, 8, 3), build_global, "along T"),
+]

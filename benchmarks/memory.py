@@ -1,0 +1,45 @@
+"""Peak extra memory of one call.
+
+Bytes allocated beyond inputs, parameters and the incoming gradient, at the peak of the call;
+outputs and returned gradients count. Bases that stay cached after a first call do not.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+import torch
+
+# The profiler announces its start and stop on stderr unless told otherwise before it is loaded.
+os.environ.setdefault("KINETO_LOG_LEVEL", "99")
+
+
+def peak_extra_bytes(run: Callable[[], object], device: str) -> int:
+    """Return the peak of one call, as torch's allocator saw it; a first call goes before."""
+    run()
+    return _cuda(run) if torch.device(device).type == "cuda" else _cpu(run)
+
+
+def _cuda(run: Callable[[], object]) -> int:
+    torch.cuda.synchronize()
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    run()
+    torch.cuda.synchronize()
+    return torch.cuda.max_memory_allocated() - before
+
+
+def _cpu(run: Callable[[], object]) -> int:
+    from torch.profiler import ProfilerActivity, profile
+
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+        result = run()
+    del result
+    events = profiler.profiler.kineto_results.events()  # type: ignore[union-attr]
+    changes = [(e.start_ns(), e.nbytes()) for e in events if e.name() == "[memory]"]
+    live = peak = 0
+    for _, change in sorted(changes, key=lambda pair: pair[0]):  # stable: ties stay in order
+        live += change
+        peak = max(peak, live)
+    return peak

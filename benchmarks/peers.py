@@ -1,0 +1,109 @@
+"""What other projects compute, written from their descriptions in as plain a form as theirs.
+
+They are the denominators of the suite: every function here is compared with an independent
+reference in ``tests/test_benchmark_peers.py``, since a ratio to something else would mean nothing.
+Weights of filters are real pairs ``[..., 2]``, as those projects store them.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch_dct
+from torch import Tensor, nn
+
+
+def torch_dct_gain(x: Tensor, gain: Tensor, dim: int) -> Tensor:
+    """torch-dct along ``dim``: DCT, gains, inverse DCT, and an output in x's memory order."""
+    spectrum = torch_dct.dct(x.transpose(dim, -1), norm="ortho")
+    return torch_dct.idct(spectrum * gain, norm="ortho").transpose(dim, -1).contiguous()
+
+
+def torch_dct_forward(x: Tensor, dim: int) -> Tensor:
+    """torch-dct's DCT-II along ``dim``."""
+    return torch_dct.dct(x.transpose(dim, -1), norm="ortho").transpose(dim, -1).contiguous()
+
+
+def torch_dct_inverse(x: Tensor, dim: int) -> Tensor:
+    """torch-dct's inverse along ``dim``."""
+    return torch_dct.idct(x.transpose(dim, -1), norm="ortho").transpose(dim, -1).contiguous()
+
+
+def fs_vae_band_loop(
+    x: Tensor, weights: Tensor, strength: Tensor, bands: Tensor, split: Tensor, divisor: Tensor
+) -> Tensor:
+    """FS-VAE's enhancement of ``x`` [B, n]: a loop over bands, each a slice scaled in place.
+
+    ``bands``, ``split`` and ``divisor`` are one-element tensors, read back in every call; the
+    last coefficient belongs to no band.
+    """
+    n = x.shape[-1]
+    spectrum = torch_dct.dct(x, norm="ortho")
+    count = int(bands.item())
+    edges = torch.linspace(0, n - 1, count + 1).long()
+    scaled = spectrum.clone()
+    for band in range(count):
+        first, end = edges[band].item(), edges[band + 1].item()
+        if end <= split.item():
+            gain = 1 + weights[band] * strength * (1 - band / count)
+        else:
+            shift = count // int(divisor.item())
+            gain = 1 - weights[band] * strength * (1 - (band - shift) / count)
+        scaled[:, first:end] = spectrum[:, first:end] * gain
+    return torch_dct.idct(scaled, norm="ortho")
+
+
+def adaptive_spectral_block(
+    x: Tensor, weight: Tensor, masked_weight: Tensor, threshold: Tensor
+) -> Tensor:
+    """TSLANet's block on ``x`` [B, N, C]: two complex filters, one behind an energy mask.
+
+    Filters [C, 2]; ``threshold`` [1] gets that project's straight-through gradient.
+    """
+    spectrum = torch.fft.rfft(x, dim=1, norm="ortho")
+    energy = torch.abs(spectrum).pow(2).sum(-1)
+    normalised = energy / (energy.median(dim=1, keepdim=True)[0] + 1e-6)
+    kept = (normalised > threshold).to(x.dtype)
+    mask = ((kept - threshold).detach() + threshold).unsqueeze(-1)
+    filtered = spectrum * torch.view_as_complex(weight)
+    filtered = filtered + spectrum * mask * torch.view_as_complex(masked_weight)
+    return torch.fft.irfft(filtered, n=x.shape[1], dim=1, norm="ortho")
+
+
+def adaptive_spectral_block_nctv(
+    x: Tensor, weight: Tensor, masked_weight: Tensor, threshold: Tensor
+) -> Tensor:
+    """The same block along time of ``x`` [N, C, T, V], with the copies its layout asks for."""
+    batch, channels, frames, joints = x.shape
+    rows = x.permute(0, 3, 2, 1).reshape(batch * joints, frames, channels)
+    out = adaptive_spectral_block(rows, weight, masked_weight, threshold)
+    return out.reshape(batch, joints, frames, channels).permute(0, 3, 2, 1).contiguous()
+
+
+def global_filter(x: Tensor, weight: Tensor) -> Tensor:
+    """GFNet's filter on ``x`` [B, a, b, C]; ``weight`` [a, b // 2 + 1, C, 2]."""
+    spectrum = torch.fft.rfft2(x, dim=(1, 2), norm="ortho")
+    filtered = spectrum * torch.view_as_complex(weight)
+    return torch.fft.irfft2(filtered, s=x.shape[1:3], dim=(1, 2), norm="ortho")
+
+
+@torch.no_grad()
+def ema_loop(target: nn.Module, online: nn.Module, momentum: float) -> None:
+    """Average parameter by parameter, the loop of most published code."""
+    for old, new in zip(target.parameters(), online.parameters(), strict=True):
+        old.mul_(momentum).add_(new.detach(), alpha=1 - momentum)
+
+
+def argsort_masking(
+    tokens: Tensor, kept: int, noise: Tensor | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """MAE's random masking of ``tokens`` [N, L, D]: visible tokens, mask [N, L], ids_restore."""
+    batch, length, width = tokens.shape
+    if noise is None:
+        noise = torch.rand(batch, length, device=tokens.device)
+    shuffle = torch.argsort(noise, dim=1)
+    restore = torch.argsort(shuffle, dim=1)
+    keep = shuffle[:, :kept]
+    visible = torch.gather(tokens, 1, keep.unsqueeze(-1).repeat(1, 1, width))
+    mask = torch.ones(batch, length, device=tokens.device)
+    mask[:, :kept] = 0
+    return visible, torch.gather(mask, 1, restore), restore

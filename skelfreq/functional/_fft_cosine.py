@@ -1,0 +1,120 @@
+"""The DCT of a long axis by one real FFT of as many points."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from skelfreq.functional._basis import constant
+
+
+class Tables(NamedTuple):
+    """How bin k of the FFT holds coefficients k (real part) and n - k (imaginary part).
+
+    At DC, and at Nyquist for even n, both parts hold the one coefficient.
+
+    Attributes
+    ----------
+    order, restore : Tensor
+        [n] points in the order of the FFT, and back.
+    parts, coefficients : Tensor
+        [bins, 2] coefficients of each bin's parts; [n] place of each coefficient among them.
+    turn, turn_back : Tensor
+        [bins] complex factors from the FFT's bins to the parts, and back.
+    """
+
+    order: Tensor
+    restore: Tensor
+    parts: Tensor
+    coefficients: Tensor
+    turn: Tensor
+    turn_back: Tensor
+
+
+@constant
+def tables(n: int, dtype: torch.dtype, device: torch.device) -> Tables:
+    """Return the tables for axes of ``n`` points; do not write to them."""
+    point = torch.arange(n, device=device)
+    # Even points upwards, odd ones downwards, read backwards: its FFT is conjugate, so that both
+    # parts come out with a plus sign.
+    turned = (-point) % n
+    order = torch.where(2 * turned < n, 2 * turned, 2 * (n - turned) - 1)
+    restore = torch.where(point % 2 == 0, -(point // 2), point // 2 + 1) % n
+    bins = torch.arange(n // 2 + 1, device=device)
+    coefficients = torch.where(2 * point <= n, 2 * point, 2 * (n - point) + 1)
+    angle = bins.double() * (math.pi / (2 * n))
+    waves = [torch.where(bins == 0, 0.5**0.5, wave(angle)) for wave in (torch.cos, torch.sin)]
+    turn = torch.complex(*waves) * (2 / n) ** 0.5
+    turn_back = turn.conj() * (n / 2)
+    pair = torch.complex64 if dtype == torch.float32 else torch.complex128
+    parts = torch.stack([bins, (n - bins) % n], -1)
+    return Tables(order, restore, parts, coefficients, turn.to(pair), turn_back.to(pair))
+
+
+def analyse(x: Tensor, dim: int, table: Tables) -> Tensor:
+    """Return the complex bins that hold the orthonormal DCT-II of axis ``dim``."""
+    spectrum = torch.fft.rfft(x.index_select(dim, table.order), dim=dim)
+    bins: Tensor = spectrum * along(table.turn, dim, x.ndim)
+    return bins
+
+
+def synthesise(bins: Tensor, n: int, dim: int, table: Tables) -> Tensor:
+    """Return the ``n`` points of what :func:`analyse` returned."""
+    spectrum = bins * along(table.turn_back, dim, bins.ndim)
+    # The FFT leaves its axis last in memory, where taking points one by one is slow.
+    points: Tensor = torch.fft.irfft(spectrum, n=n, dim=dim).contiguous()
+    return points.index_select(dim, table.restore)
+
+
+def along(vector: Tensor, dim: int, ndim: int) -> Tensor:
+    """Shape ``vector`` to broadcast along axis ``dim`` of ``ndim`` axes."""
+    return vector.view(-1, *[1] * (ndim - 1 - dim))
+
+
+def _dct(x: Tensor, dim: int) -> Tensor:
+    n = x.shape[dim]
+    bins = analyse(x, dim, tables(n, x.dtype, x.device))
+    upper = bins.imag.narrow(dim, 1, (n - 1) // 2).flip(dim)
+    return torch.cat([bins.real, upper], dim)
+
+
+def _idct(x: Tensor, dim: int) -> Tensor:
+    n = x.shape[dim]
+    table = tables(n, x.dtype, x.device)
+    bins = torch.complex(x.narrow(dim, 0, n // 2 + 1), x.index_select(dim, table.parts[:, 1]))
+    return synthesise(bins, n, dim, table)
+
+
+class _Transform(torch.autograd.Function):
+    """The orthonormal DCT or its inverse; the gradient of each is the other."""
+
+    @staticmethod
+    def forward(x: Tensor, dim: int, inverse: bool) -> Tensor:
+        return _idct(x, dim) if inverse else _dct(x, dim)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        _, ctx.dim, ctx.inverse = inputs
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        return long_transform(gradient, ctx.dim, not ctx.inverse), None, None
+
+    @staticmethod
+    def jvp(ctx: Any, tangent: Tensor, *_: None) -> Tensor:
+        return long_transform(tangent, ctx.dim, ctx.inverse)
+
+    @staticmethod
+    def vmap(
+        info: Any, in_dims: tuple[int, None, None], x: Tensor, dim: int, inverse: bool
+    ) -> tuple[Tensor, int]:
+        return long_transform(x.movedim(in_dims[0], 0), dim + 1, inverse), 0
+
+
+def long_transform(x: Tensor, dim: int, inverse: bool) -> Tensor:
+    """Orthonormal DCT-II of axis ``dim`` (counted from the front), or its inverse."""
+    transformed: Tensor = _Transform.apply(x, dim, inverse)  # type: ignore[no-untyped-call]
+    return transformed

@@ -1,0 +1,259 @@
+"""The benchmark suite: every case runs, instruments count right, results can be read again.
+
+What the peers compute: ``test_benchmark_peers.py``.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from benchmarks import __main__ as command
+from benchmarks import scaling
+from benchmarks.case import COMPILED, EAGER, Case, Operation, Setting, Target, Workload
+from benchmarks.cases import CASES
+from benchmarks.measure import Plan, measure, relative_error
+from benchmarks.memory import peak_extra_bytes
+from benchmarks.report import comparison, summary, write_results
+from benchmarks.results import Record, Report, compare, disturbed, machine, read
+from benchmarks.timing import Effort, Spread, interleave
+from tests.tolerances import TOLERANCE
+
+SMOKE = Effort(rounds=2, block=0.0)
+PRODUCT_POINTS = 16
+REPORT_CASES = ("freq_enhance", "ema_update", "tube_masking")
+
+
+def tiny_plan(dtype: torch.dtype = torch.float32, mode: str = EAGER) -> Plan:
+    return Plan(Setting("cpu", dtype), mode, SMOKE, 1, PRODUCT_POINTS)
+
+
+def tiny(case: Case) -> Case:
+    return replace(case, shape=case.tiny)
+
+
+@pytest.fixture(scope="module")
+def report() -> Report:
+    chosen = [tiny(case) for case in CASES if case.name in REPORT_CASES]
+    records = [record for case in chosen for record in measure(case, tiny_plan())]
+    return Report(machine("cpu", 1), records, {"later [1]": "not there yet"})
+
+
+# Cases
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.label)
+def test_case_runs_and_agrees_with_its_peer(case: Case, dtype: torch.dtype) -> None:
+    if case.missing:
+        pytest.skip(case.missing)
+    records = measure(tiny(case), tiny_plan(dtype))
+    assert [record.pass_ for record in records] == list(case.passes)
+    for record in records:
+        assert record.ratios.keys() == record.peers.keys() != set()
+        numbers = [record.seconds, record.copy_seconds, record.product_seconds]
+        numbers += [ratio.spread for ratio in record.ratios.values()]
+        assert all(0 < spread.q1 <= spread.median <= spread.q3 for spread in numbers)
+        if record.error is not None:
+            # bf16 rounds an output once, and again every gradient summed in it.
+            assert record.error < (4e-6 if dtype == torch.float32 else 0.02)
+
+
+def test_every_target_names_a_peer_that_is_measured() -> None:
+    for case in CASES:
+        if not case.missing:
+            names = set(case.build(case.tiny, Setting()).peers)
+            assert {target.peer for target in case.targets} <= names
+            assert {target.mode for target in case.targets} <= set(case.modes)
+            assert {target.pass_ for target in case.targets} <= set(case.passes)
+    labels = [case.label for case in CASES]
+    assert len(set(labels)) == len(labels)
+
+
+def test_compiled_case_has_a_compiled_peer(fresh_dynamo: None) -> None:
+    case = next(case for case in CASES if case.label.startswith("freq_enhance [4096"))
+    plan = replace(tiny_plan(mode=COMPILED), compile_peers=True)
+    for record in measure(tiny(case), plan):
+        assert [name for name in record.peers if name.endswith(", compiled")]
+        assert record.error is not None
+        assert record.error < TOLERANCE[torch.float32]
+
+
+# Instruments
+
+
+def test_interleaving_takes_turns_and_rounds() -> None:
+    order: list[str] = []
+    contenders = {name: lambda name=name: order.append(name) for name in "abc"}
+    seconds = interleave(contenders, Effort(rounds=4, block=0.0, budget=0.0), threads=1)
+    # The budget is spent at once, and three rounds are the least.
+    assert {name: len(values) for name, values in seconds.items()} == {"a": 3, "b": 3, "c": 3}
+    calls = 3  # two of them to warm up
+    assert "".join(order[-9 * calls :: calls]) == "abcbcacab"
+
+
+def test_spread_is_median_and_quartiles() -> None:
+    assert Spread.of([5.0, 1.0, 3.0, 2.0, 4.0]) == Spread(3.0, 2.0, 4.0)
+    assert Spread.of([2.0]) == Spread(2.0, 2.0, 2.0)
+
+
+def test_peak_memory_counts_temporaries_and_results() -> None:
+    x = torch.ones(1000)
+    small = 64  # allocations of single numbers
+
+    def chain() -> Tensor:
+        return ((x + x) * x).neg()  # two of three tensors alive at a time
+
+    assert abs(peak_extra_bytes(chain, "cpu") - 2 * x.nbytes) <= small
+
+    leaf = torch.ones(1000, requires_grad=True)
+    run = Operation(torch.exp, (leaf,)).backward_for(torch.ones(1000))
+    # The output, which exp keeps, and the gradient.
+    assert abs(peak_extra_bytes(run, "cpu") - 2 * x.nbytes) <= small
+
+
+def test_error_is_relative_to_the_largest_value() -> None:
+    assert relative_error(torch.tensor([1.0, 3.0]), torch.tensor([2.0, 4.0]).double()) == 0.25
+
+
+def test_shares_come_from_copy_and_product(report: Report) -> None:
+    record = replace(
+        report.records[0],
+        seconds=Spread(2.0, 2.0, 2.0),
+        copy_seconds=Spread(1.0, 1.0, 1.0), copy_bytes=100, moved_bytes=50,
+        product_seconds=Spread(1.0, 1.0, 1.0), product_flop=1000, flop=500,
+    )  # fmt: skip
+    assert record.bandwidth_share == 0.25
+    assert record.flop_share == 0.25
+
+
+# Results
+
+
+def test_json_round_trip(report: Report, tmp_path: Path) -> None:
+    path = tmp_path / "new" / "results.json"
+    report.write(path)
+    assert read(path) == report
+    assert [file.name for file in path.parent.iterdir()] == ["results.json"]
+    data = json.loads(path.read_text())
+    assert {"torch", "torch-dct", "python", "skelfreq"} <= data["machine"]["versions"].keys()
+    assert {"name", "cores", "threads", "date", "device"} <= data["machine"].keys()
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"schema": 0}', '{"schema": 1, "records": [{}]}'])
+def test_unreadable_results_name_the_file(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "old.json"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=r"old\.json: not a result"):
+        read(path)
+
+
+def test_comparison_flags_only_what_is_beyond_noise(report: Report) -> None:
+    def timed(record: Record, *seconds: float) -> Record:
+        return replace(record, seconds=Spread(*seconds))
+
+    base = replace(report.records[0], other_cores=0.0)
+    others = [replace(base, case=f"case {index}") for index in range(4)]
+    old = replace(report, records=[timed(record, 1.0, 0.9, 1.1) for record in others[:3]])
+    news = [(1.3, 1.2, 1.4), (1.3, 1.0, 1.4), (0.7, 0.6, 0.8), (1.0, 1.0, 1.0)]
+    new = replace(
+        report, records=[timed(r, *seconds) for r, seconds in zip(others, news, strict=True)]
+    )
+    busy = replace(new, records=[replace(record, other_cores=1.0) for record in new.records])
+    assert [row.split()[-1] for row in comparison(old, busy).splitlines()[1:]] == [
+        "busy", "1.30", "busy",
+    ]  # fmt: skip
+    rows = compare(old, new)  # what the old run did not have is left out
+    assert [(round(change, 2), beyond) for _, _, change, beyond in rows] == [
+        (1.3, True), (1.3, False), (0.7, True),
+    ]  # fmt: skip
+    lines = comparison(old, new).splitlines()
+    assert [line.split()[-1] for line in lines[1:]] == ["slower", "1.30", "faster"]
+    moved = replace(old, machine={**old.machine, "threads": 64})
+    assert "Caution: threads was 64" in comparison(moved, new)
+
+
+def test_busy_machine_is_noticed(report: Report) -> None:
+    quiet = replace(report.records[0], other_cores=0.0, copy_seconds=Spread(1.0, 1.0, 1.0))
+    slow = replace(quiet, case="slow", copy_seconds=Spread(3.0, 3.0, 3.0))
+    busy = replace(quiet, case="busy", other_cores=1.0)
+    assert disturbed([quiet, slow]) == {
+        slow.key: "its copy was 3.0× slower than the best of that size"
+    }
+    assert disturbed([quiet, busy]) == {busy.key: "other processes used 1.0 cores"}
+
+
+def test_summary_names_what_missed_and_what_did_not_run() -> None:
+    x = torch.ones(4)
+
+    def build(shape: tuple[int, ...], setting: Setting) -> Workload:
+        fast, slow = (Operation(lambda x, n=n: sum([x] * n), (x,)) for n in (1, 500))
+        return Workload(fast, {"slow": slow}, x)
+
+    targets = tuple(Target("slow", EAGER, "forward", ratio) for ratio in (1.5,))
+    case = Case("sum", (4,), (4,), build, targets=targets, passes=("forward",))
+    never = replace(case, name="never", targets=(Target("slow", EAGER, "forward", math.inf),))
+    records = [*measure(case, tiny_plan()), *measure(never, tiny_plan())]
+    text = summary(Report(machine("cpu", 1), records, {"x": "reason"}))
+    assert text.splitlines() == [
+        "1 of 2 targets met.",
+        "- missed: never [4], eager forward vs slow",
+        "- not run: x: reason",
+    ]
+
+
+def test_page_is_written_between_marks(report: Report, tmp_path: Path) -> None:
+    page = tmp_path / "benchmarks.md"
+    page.write_text("# Benchmarks\n\nWords to keep.\n")
+    for _ in range(2):
+        write_results(report, "the command", page)
+    text = page.read_text()
+    assert text.startswith("# Benchmarks\n\nWords to keep.\n")
+    assert text.count("<!-- begin: layers_cpu -->") == 1
+    assert all(record.case in text for record in report.records)
+
+
+def test_scaling_is_measured_and_drawn(report: Report, tmp_path: Path) -> None:
+    points = scaling.measure_all(Setting(), 1, only=lambda axis, size: axis != "T" and size == 1)
+    points += [{**points[0], "axis": "T", "size": 8}]
+    assert {point["axis"] for point in points} == {"N", "C", "T", "V"}
+    page, folder = tmp_path / "benchmarks.md", tmp_path / "images"
+    scaling.write(replace(report, scaling=points), "the command", page, folder)
+    drawn = sorted(path.name for path in folder.iterdir())
+    assert drawn == ["scaling_cpu_NCV.png", "scaling_cpu_T.png"]
+    assert all(f"](images/{name})" in page.read_text() for name in drawn)
+
+
+# Command line
+
+
+def test_command_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    cases = [tiny(case) for case in CASES if case.name in ("ema_update", "global_filter")]
+    monkeypatch.setattr(command, "CASES", cases)
+    path = str(tmp_path / "new.json")
+    assert command.main(["--only", "ema_update", "--threads", "1", "--json", path]) == 0
+    assert command.main(["--only", "ema_update", "--threads", "1", "--compare", path]) == 0
+    printed = capsys.readouterr().out
+    assert "targets met" in printed
+    assert "new / old" in printed
+    assert {record.pass_ for record in read(Path(path)).records} == {"call"}
+    assert command.main(["--compare", str(tmp_path / "none.json")]) == 2
+    assert "none.json" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "flags", [["--only", "nothing"], ["--write-docs"], ["--full", "--write-docs", "--only", "dct"]]
+)
+def test_command_line_refuses(flags: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        command.main(flags)
+    assert stop.value.code == 2
+    assert capsys.readouterr().err
