@@ -138,7 +138,8 @@ def similarity_distillation_loss(
 
 
 def _unit(x: Tensor) -> Tensor:
-    return x / x.norm(dim=1, keepdim=True).clamp(min=1e-12)
+    length: Tensor = x.norm(dim=1, keepdim=True).clamp(min=1e-12)
+    return x / length
 
 
 def _check_temperature(name: str, value: float) -> None:
