@@ -69,7 +69,8 @@ def dct(
     Notes
     -----
     Cost for R rows of n points: 2Rn² operations up to n = 256, compiled up to 512 (one product
-    with the basis), O(R n log n) beyond (one real FFT of n points). With ``lengths``: 2Rn² and one n × n basis per sample.
+    with the basis), O(R n log n) beyond (one real FFT of n points). With ``lengths``: 2Rn² and
+    one n × n basis per sample.
     Source: equal to ``scipy.fft.dct(x, type=2)``.
 
     Examples
