@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from skelfreq.functional._basis import constant
+from skelfreq.functional._basis import constant, only_backward
 
 
 class Tables(NamedTuple):
@@ -92,29 +92,18 @@ class _Transform(torch.autograd.Function):
     """The orthonormal DCT or its inverse; the gradient of each is the other."""
 
     @staticmethod
-    def forward(x: Tensor, dim: int, inverse: bool) -> Tensor:
+    def forward(ctx: Any, x: Tensor, dim: int, inverse: bool) -> Tensor:
+        ctx.dim, ctx.inverse = dim, inverse
         return _idct(x, dim) if inverse else _dct(x, dim)
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        _, ctx.dim, ctx.inverse = inputs
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
-        return long_transform(gradient, ctx.dim, not ctx.inverse), None, None
-
-    @staticmethod
-    def jvp(ctx: Any, tangent: Tensor, *_: None) -> Tensor:
-        return long_transform(tangent, ctx.dim, ctx.inverse)
-
-    @staticmethod
-    def vmap(
-        info: Any, in_dims: tuple[int, None, None], x: Tensor, dim: int, inverse: bool
-    ) -> tuple[Tensor, int]:
-        return long_transform(x.movedim(in_dims[0], 0), dim + 1, inverse), 0
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None, None]:
+        return long_transform(upstream, ctx.dim, not ctx.inverse), None, None
 
 
 def long_transform(x: Tensor, dim: int, inverse: bool) -> Tensor:
     """Orthonormal DCT-II of axis ``dim`` (counted from the front), or its inverse."""
+    if not only_backward():
+        return _idct(x, dim) if inverse else _dct(x, dim)
     transformed: Tensor = _Transform.apply(x, dim, inverse)  # type: ignore[no-untyped-call]
     return transformed
