@@ -17,8 +17,8 @@ from tolerances import AUTOCAST, GOLDEN, assert_close, assert_rounded, relative_
 from torch import Tensor
 
 from skelfreq import FreqEnhance
+from skelfreq.functional import _gain as gain_module
 from skelfreq.functional import apply_gain, band_edges, band_gains, dct, idct
-from skelfreq.functional import bands as bands_module
 
 STORED = (
     "n20_b30_s30_empty_bands",
@@ -327,28 +327,28 @@ def test_nothing_is_written_into() -> None:
     )
 
 
-# --- apply_gain: one operator or two products ---------------------------------------------------
+# --- apply_gain: one operator or a pair of FFTs --------------------------------------------------
 
 
 @pytest.mark.parametrize("n", [2, 7, 25, 64, 129])
 def test_few_and_many_rows_agree(n: int, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
-    real = bands_module.dct
-    monkeypatch.setattr(bands_module, "dct", lambda *a, **k: calls.append(1) or real(*a, **k))
+    real = gain_module.operator
+    monkeypatch.setattr(gain_module, "operator", lambda gain: calls.append(1) or real(gain))
     gain = normal(n, seed=1).requires_grad_()
-    few, many = normal(n, n), torch.cat([normal(n, n), normal(1, n, seed=2)])
+    few, many = normal(n - 1, n), torch.cat([normal(n - 1, n), normal(1, n, seed=2)])
     x, y = few.requires_grad_(), many.requires_grad_()
     first = apply_gain(x, gain)
-    assert calls == [1]  # n rows: two products
+    assert calls == []  # fewer rows than points: FFTs
     second = apply_gain(y, gain)
     assert calls == [1]  # one row more: the operator
-    assert_close(first, second[:n])
-    rows = normal(n, n, seed=3)
+    assert_close(first, second[: n - 1])
+    rows = normal(n - 1, n, seed=3)
     a = torch.autograd.grad((first * rows).sum(), [x, gain])
-    b = torch.autograd.grad((second[:n] * rows).sum(), [y, gain])
-    assert_close(a[0], b[0][:n])
+    b = torch.autograd.grad((second[: n - 1] * rows).sum(), [y, gain])
+    assert_close(a[0], b[0][: n - 1])
     assert_close(a[1], b[1])
-    assert_close(first, idct(gain * real(few)))
+    assert_close(first, idct(gain * dct(few)))
 
 
 # --- Training -----------------------------------------------------------------------------------
