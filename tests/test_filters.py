@@ -13,7 +13,14 @@ from hypothesis import strategies as st
 from tolerances import GOLDEN, assert_close, assert_rounded
 from torch import Tensor
 
-from skelfreq.functional import adaptive_spectral_mask, irdft, rdft, spectral_filter
+from skelfreq.functional import (
+    _spectral,
+    adaptive_spectral_mask,
+    filters,
+    irdft,
+    rdft,
+    spectral_filter,
+)
 from skelfreq.functional.filters import GRADIENTS, WEIGHTS
 
 TSLANET = [
@@ -233,6 +240,30 @@ def test_gradcheck(n: int, padded: bool) -> None:
         )  # fmt: skip
 
     assert torch.autograd.gradcheck(soft, (x, pairs[1], theta))
+
+
+@pytest.mark.parametrize("weight", WEIGHTS)
+@pytest.mark.parametrize("gradient", ["straight_through", "tslanet"])
+@pytest.mark.parametrize(("dim", "channel_dim"), [(2, 1), (3, 1), (1, 3), (0, 1), (2, 0)])
+def test_own_gradient_equals_autograds(
+    weight: str, gradient: str, dim: int, channel_dim: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Pieces of one sample, so that sums over pieces are seen to be made.
+    monkeypatch.setattr(_spectral, "PIECE", 1)
+    x = normal(3, 4, 6, 5)
+    shape = shape_of(weight, x.shape[channel_dim], x.shape[dim])
+    leaves = [x, normal(*shape, seed=1), normal(*shape, seed=2), torch.full((1,), 0.7).double()]
+    leaves = [leaf.requires_grad_() for leaf in leaves]
+    above, results = normal(*x.shape, seed=3), []
+    for lean in (True, False):
+        monkeypatch.setattr(filters, "only_backward", lambda lean=lean: lean)
+        out = spectral_filter(*leaves, dim, channel_dim, weight, gradient)
+        first = torch.autograd.grad(out, leaves, above, create_graph=True)
+        second = torch.autograd.grad(sum(g.square().sum() for g in first), leaves)
+        once = spectral_filter(*leaves, dim, channel_dim, weight, gradient)
+        results.append([out, *torch.autograd.grad(once, leaves, above), *first, *second])
+    for got, value in zip(*results, strict=True):
+        assert_close(got, value)
 
 
 @pytest.mark.parametrize("gradient", GRADIENTS)
