@@ -250,7 +250,7 @@ def test_command_line(
 
 
 @pytest.mark.parametrize(
-    "flags", [["--only", "nothing"], ["--write-docs"], ["--full", "--write-docs", "--only", "dct"]]
+    "flags", [["--only", "nothing"], ["--full", "--write-docs", "--only", "dct"]]
 )
 def test_command_line_refuses(flags: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:

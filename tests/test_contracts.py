@@ -460,7 +460,7 @@ CORE = {
     "spectral_mask": lambda x: F.adaptive_spectral_mask(*F.rdft(x, 2), 0.5, 2, 1),
     "spectral_filter": lambda x: F.spectral_filter(x, *filters(x), 0.5),
     "enhance": lambda x: F.apply_gain(x, F.band_gains(x.shape[2], x[0, :, 0, 0], 4, 0.3), 2),
-    "calibrated": lambda x: F.calibrated_alignment_loss(x, 2 * x, 100.0),
+    "calibrated": lambda x: F.calibrated_alignment_loss(x, 2 * x, float(x[0].numel())),
     "divergence": lambda x: F.kl_to_standard_normal(x, 2 * x),
     "decouple": lambda x: F.decouple(x, torch.ones_like(x[0, :, :3, 0]), torch.eye(3).to(x)),
 }

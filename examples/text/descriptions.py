@@ -17,7 +17,7 @@ class Descriptions:
 
     class_names: tuple[str, ...]
     levels: dict[str, tuple[str, ...]]
-    source: str
+    source: str = "descriptions"
 
     def for_classes(self, class_names: Sequence[str]) -> Descriptions:
         """Return the texts of these classes in this order.
@@ -45,28 +45,27 @@ def load_descriptions(name_or_path: str | Path) -> Descriptions:
 
     Raises
     ------
-    FileNotFoundError
-        If there is no such file.
     ValueError
-        If the file is no JSON, or a text is missing, empty or given twice.
+        If there is no such file, it is no JSON, or a text is missing, empty or given twice.
     """
-    path = Path(name_or_path)
-    if path.suffix != ".json":
-        path = FOLDER / f"{name_or_path}.json"
-        if not path.is_file():
-            known = sorted(p.stem for p in FOLDER.glob("*.json"))
-            raise FileNotFoundError(
-                f"there are no descriptions of {str(name_or_path)!r}, only of {', '.join(known)}; "
-                f"give a .json file of the same form."
-            )
+    known = sorted(p.stem for p in FOLDER.glob("*.json"))
+    named = str(name_or_path) in known
+    path = FOLDER / f"{name_or_path}.json" if named else Path(name_or_path)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise FileNotFoundError(f"{path}: no such file.") from error
     except json.JSONDecodeError as error:
-        raise ValueError(f"{path}, line {error.lineno}: {error.msg}.") from error
+        raise ValueError(
+            f"{path}, line {error.lineno}: must be JSON: {error.msg} (column {error.colno})."
+        ) from error
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} must be UTF-8 text: {error}.") from error
+    except FileNotFoundError as error:
+        raise ValueError(
+            f"{path}: no such file, and the only named descriptions are {', '.join(known)}; "
+            f"give a JSON file of the same form."
+        ) from error
+    except OSError as error:
+        raise ValueError(f"{path} must be a readable JSON file: {error.strerror}.") from error
     classes = content.get("classes") if isinstance(content, dict) else None
     if not isinstance(classes, list) or not classes:
         raise ValueError(f"{path} must hold a list 'classes' with at least one class.")
