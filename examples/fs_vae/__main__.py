@@ -106,6 +106,8 @@ def configure(args: argparse.Namespace) -> Config:
     given = {f.name: getattr(args, f.name) for f in fields(Config)}
     if given["levels"] is not None:
         given["levels"] = tuple(given["levels"])
+    if given["latent"] is None and args.synse is not None and args.synse.startswith("120"):
+        given["latent"] = 200  # the paper's size for NTU RGB+D 120
     return replace(PRESETS[preset], **{k: v for k, v in given.items() if v is not None})
 
 
