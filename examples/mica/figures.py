@@ -101,8 +101,9 @@ def draw_kept(encoder: Encoder, data: Labelled, class_names: tuple[str, ...], pa
     axis.set_yticks(range(len(classes)), [class_names[c] for c in classes])
     axis.invert_yaxis()
     axis.set(title="Frequencies kept by the adaptive mask, mean of the blocks", xlabel="per cent")
+    axis.set_xlim(0, 115)  # room for the legend beside the bars
     if kept:
-        axis.legend()
+        axis.legend(loc="center right")
     _save(figure, path)
 
 
