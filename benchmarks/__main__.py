@@ -96,7 +96,7 @@ def run(args: argparse.Namespace) -> Report:
             report.records.extend(records)
             for record in records:
                 print(line(record, time.perf_counter() - begin), flush=True)
-    if args.full and not args.only:
+    if (args.full or args.write_docs) and not args.only:
         report.scaling.extend(scaling.measure_all(Setting(args.device), args.threads))
     return report
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import statistics
 from collections.abc import Callable
-from importlib.metadata import version
 
 import torch
 from torch import Tensor
@@ -135,7 +134,7 @@ def main(argv: list[str] | None = None) -> None:
     introduction = (
         f"About {numbers // 10**6} million fp32 numbers per call. *Product*: one multiplication "
         "with the cached\n"
-        f"basis. *FFT*: torch-dct {version('torch-dct')} for the DCT, `torch.fft` for the DFT. "
+        "basis. *FFT*: the library's other way, one real FFT of as many points. "
         "A ratio above 1 means\n"
         f"that the product is faster. Times are medians of {rounds} rounds, in which the three "
         "take turns;\nthe spread is the lowest and highest ratio of a round.\n"
