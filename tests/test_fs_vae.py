@@ -13,7 +13,7 @@ from torch import Tensor
 
 from examples.fs_vae.config import PRESETS, Config
 from examples.fs_vae.features import Features, Part
-from examples.fs_vae.model import CrossModalVAE, Weights, loss_of
+from examples.fs_vae.model import CrossModalVAE, Outputs, Weights, alignment_loss, loss_of
 from examples.fs_vae.pipeline import run
 from examples.fs_vae.recognise import Scores, Stacking, fit_gate, fit_stacking
 from examples.fs_vae.train import schedule, train_cycles
@@ -150,6 +150,18 @@ def test_selection_on_the_test_set_warns_and_is_never_worse() -> None:
         published = run(features, validation, text, replace(SMALL, select="test"))
     assert published.metrics["zero-shot"] >= honest.metrics["zero-shot"]
     assert published.metrics["harmonic"] >= honest.metrics["harmonic"]
+
+
+def test_triplet_wants_the_right_decoding() -> None:
+    config = replace(SMALL, alignment="triplet")
+    s, t = torch.randn(6, 4), torch.randn(6, 3)
+    order = torch.tensor([1, 2, 3, 4, 5, 0])
+
+    def loss(s_from_t: Tensor, t_from_s: Tensor) -> float:
+        out = Outputs(s, s, t, t, s, t, s_from_t, t_from_s)
+        return float(alignment_loss(out, 9 * s, 9 * t, config, order))
+
+    assert loss(9 * s, 9 * t) < loss(-9 * s, -9 * t)
 
 
 def test_schedule_warms_up_in_order() -> None:

@@ -13,8 +13,10 @@ from test_example_text import Counting
 
 from examples.fs_vae import study
 from examples.fs_vae.__main__ import main
+from examples.fs_vae.config import PRESETS
 from examples.fs_vae.features import load_synse_features
 from examples.fs_vae.splits import ClassSplit, load_synse_split
+from examples.fs_vae.stages import load_clips
 from examples.fs_vae.text_features import load_text_features
 from examples.tables import markdown
 
@@ -139,7 +141,7 @@ def test_npz_instead_of_a_folder(ntu: Path) -> None:
     assert folder.seen_test.logits.equal(archive.seen_test.logits)
     del arrays["gtest"]
     np.savez(ntu / "less.npz", **arrays)
-    with pytest.raises(ValueError, match=r"less\.npz must have an array 'gtest'"):
+    with pytest.raises(ValueError, match=r"less\.npz: expected the key 'gtest'"):
         load_synse_features(ntu / "less.npz", split)
 
 
@@ -193,6 +195,28 @@ def test_defects_are_named(
     assert error.startswith("fs_vae: ") and error.count("\n") == 1
     assert re.search(message, error)
     assert not (ntu / "runs").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"\x93NUMPY", b"x" * 99])
+def test_damaged_files_are_named(ntu: Path, content: bytes) -> None:
+    (ntu / "shift_5_r" / "train.npy").write_bytes(content)
+    split = load_synse_split(ntu / "label_splits", "60/5")
+    with pytest.raises(ValueError, match=r"train\.npy must be a \.npy file of numbers"):
+        load_synse_features(ntu / "shift_5_r", split)
+
+
+def test_lists_of_another_size_are_refused(ntu: Path) -> None:
+    np.save(ntu / "label_splits" / "rv5_0.npy", np.arange(4))
+    with pytest.raises(ValueError, match=r"rv5_0\.npy must list 5 classes for 60/5, got 4"):
+        load_synse_split(ntu / "label_splits", "60/5")
+
+
+def test_validation_shares_no_clip_with_the_test() -> None:
+    clips = load_clips("synthetic", PRESETS["small"])
+    held_out, test = clips.validation.test.clips, clips.final.test.clips
+    own = {clip.numpy().tobytes() for clip in clips.final.train.clips}
+    assert {clip.numpy().tobytes() for clip in held_out} < own
+    assert not own & {clip.numpy().tobytes() for clip in test}
 
 
 def test_missing_files_and_flags(ntu: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -260,3 +260,10 @@ TWO = torch.tensor([0, 1])
 def test_curve_errors(function, scores, target, seen, error, message) -> None:
     with pytest.raises(error, match=message):
         function(scores, target, seen)
+
+
+def test_tied_margins_are_one_point() -> None:
+    scores, target = torch.tensor([[2.0, 1.0], [2.0, 1.0]]), torch.tensor([1, 0])
+    for order in ([0, 1], [1, 0]):
+        _, seen, unseen = seen_unseen_curve(scores[order], target[order], [0])
+        assert seen.tolist() == [1, 0, 0] and unseen.tolist() == [0, 1, 1]

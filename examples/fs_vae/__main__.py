@@ -94,7 +94,7 @@ def execute(args: argparse.Namespace) -> None:
     result = run(features, problem.validation, problem.text, config, args.device)
     write_json(folder / "result.json", {"metrics": result.metrics, "chosen": result.chosen})
     figures.draw_confusion(result, problem.class_names, folder / "confusion.png")
-    print("\n" + format_result(result))
+    print("\n" + format_result(result, config.select))
     print(f"\n{time.monotonic() - started:.0f} s. Picture: {folder / 'confusion.png'}")
 
 
@@ -121,7 +121,8 @@ def open_problem(args: argparse.Namespace, config: Config) -> tuple[Problem, str
             )
         return prepare_synse(args.synse, *given, config), f"ntu{args.synse.replace('/', '-')}"
     clips = load_clips(args.data, config)
-    unseen = args.unseen or {"synthetic": 4, "msr_action3d": 5}.get(clips.name)
+    default_unseen = {"synthetic": 4, "msr_action3d": 5}.get(clips.name)
+    unseen = default_unseen if args.unseen is None else args.unseen
     if unseen is None:
         raise ValueError(f"--unseen must give the number of unseen classes of {args.data}.")
     # Of the synthetic splits the second: docs/fs_vae.md gives the accuracy of all.
@@ -149,7 +150,7 @@ def sweep(problem: Problem, config: Config, seeds: int, device: str, folder: Pat
     print(f"Picture: {folder / 'sweep.png'}")
 
 
-def format_result(result: Result) -> str:
+def format_result(result: Result, select: str) -> str:
     """Return the accuracies as a Markdown table, in per cent."""
     m = {name: 100 * value for name, value in result.metrics.items()}
     rows = [
@@ -159,7 +160,7 @@ def format_result(result: Result) -> str:
     lines = [
         f"Zero-shot accuracy {m['zero-shot']:.1f} % (chance {100 / len(result.unseen):.1f} %); "
         f"area under the seen-unseen curve {result.metrics['area']:.3f}; chosen on "
-        f"validation classes: {result.chosen['cycles']} cycles, temperature "
+        f"{select} classes: {result.chosen['cycles']} cycles, temperature "
         f"{result.chosen['temperature']:g}, threshold {result.chosen['threshold']:g}",
         "",
         "| generalised task | S | U | H |",

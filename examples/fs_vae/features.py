@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from examples.data._archive import read_arrays
 from examples.fs_vae.splits import ClassSplit
 
 # SynSE's names: features, labels, logits of the classifier of seen classes.
@@ -145,19 +146,17 @@ def _numbers(folder: Path, name: str, axes: int) -> np.ndarray:
     path = folder / name
     try:
         if folder.suffix == ".npz":
-            with np.load(folder, allow_pickle=False) as archive:
-                key = Path(name).stem
-                if key not in archive:
-                    raise ValueError(f"{folder} must have an array {key!r}, got {archive.files}.")
-                array = archive[key]
+            array = read_arrays(folder, (Path(name).stem,))[Path(name).stem]
         else:
             array = np.load(path, allow_pickle=False)
     except FileNotFoundError as error:
         raise FileNotFoundError(
             f"{error.filename}: no such file; a SynSE feature folder needs {name}."
         ) from error
-    except (EOFError, OSError) as error:
-        raise ValueError(f"{path} must be a readable .npy file: {error}") from error
+    except (ValueError, EOFError, OSError) as error:
+        if folder.suffix == ".npz":
+            raise
+        raise ValueError(f"{path} must be a .npy file of numbers, got a damaged one.") from error
     if array.ndim != axes or array.dtype.kind not in "fiu":
         raise ValueError(
             f"{path} must be a table of numbers with {axes} axes, got {array.dtype} {array.shape}."

@@ -108,7 +108,7 @@ def _evaluate(
         "threshold": gate.threshold,
         "stacking temperature": stacking.temperature,
         "handicap": stacking.handicap,
-        "validation zero-shot": validation_accuracy,
+        "zero-shot where chosen": validation_accuracy,
     }
     return Result(metrics, chosen, pred, part.labels, features.unseen)
 

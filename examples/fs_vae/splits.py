@@ -110,7 +110,11 @@ def load_synse_split(folder: str | Path, name: str) -> ClassSplit:
     folder = Path(folder)
     num_classes, count = SYNSE[name]
     seen = num_classes - count
-    split = read_split(num_classes, folder / f"ru{count}.npy", folder / f"rv{count}_0.npy")
+    unseen, validation = folder / f"ru{count}.npy", folder / f"rv{count}_0.npy"
+    split = read_split(num_classes, unseen, validation)
+    for path, classes in ((unseen, split.unseen), (validation, split.validation)):
+        if len(classes) != count:
+            raise ValueError(f"{path} must list {count} classes for {name}, got {len(classes)}.")
     for path, expected in (
         (folder / f"rs{seen}.npy", split.seen),
         (folder / f"rs{seen - count}_0.npy", split.seen_in_validation),

@@ -69,6 +69,11 @@ def load_clips(data: str, config: Config) -> Clips:
     if subjects is None:
         # The last training group, whatever the data calls a group.
         subjects = (int(clips.groups[clips.train].max()),)
+        if subjects[0] < 0:
+            raise ValueError(
+                f"{data}: clips must come with subjects, to hold one out for validation, got none; "
+                f"give features in SynSE's layout instead (--synse)."
+            )
     load_part = {"frames": config.frames, "body_frame": True, **options}
     return Clips(
         name, load_task(data, **load_part), load_task(data, validate=subjects, **load_part)

@@ -194,7 +194,10 @@ def seen_unseen_curve(
     # The same order of summing: no accuracy exceeds 1.
     seen = (lost[-1] - torch.cat([zero, lost])) / seen_weight[order].cumsum(0)[-1]
     unseen = torch.cat([zero, won]) / unseen_weight[order].cumsum(0)[-1]
-    return torch.cat([zero - torch.inf, handicap]), seen, unseen
+    handicap = torch.cat([zero - torch.inf, handicap])
+    # Samples with one margin change sides together: no handicap separates them.
+    last = torch.searchsorted(handicap, handicap, right=True) - 1
+    return handicap, seen[last], unseen[last]
 
 
 def area_under_seen_unseen_curve(
@@ -228,10 +231,8 @@ def area_under_seen_unseen_curve(
     >>> area_under_seen_unseen_curve(scores, torch.tensor([0, 1]), seen_classes=[0])
     1.0
     """
-    handicap, seen, unseen = seen_unseen_curve(scores, target, seen_classes, average)
-    # Samples with one margin change sides together: only the last of them is a point.
-    last = torch.cat([handicap[1:] != handicap[:-1], handicap.new_ones(1, dtype=torch.bool)])
-    return min(float(torch.trapezoid(seen[last], unseen[last])), 1.0)  # its sum is rounded
+    _, seen, unseen = seen_unseen_curve(scores, target, seen_classes, average)
+    return min(float(torch.trapezoid(seen, unseen)), 1.0)  # its sum is rounded
 
 
 def _check_classes(name: str, value: Tensor) -> None:
