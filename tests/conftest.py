@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from skelfreq.functional import cosine, fourier
+from skelfreq.functional import _lean_filter, cosine, fourier
 
 settings.register_profile(
     "local", deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow]
@@ -43,6 +43,8 @@ def route(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> st
     limit = 0 if request.param == "fft" else 10**9
     monkeypatch.setattr(cosine, "BASIS_MAX_POINTS", limit)
     monkeypatch.setattr(fourier, "DFT_BASIS_MAX_POINTS", limit)
+    monkeypatch.setattr(_lean_filter, "BASIS_MAX_POINTS", limit)
+    monkeypatch.setattr(_lean_filter, "FFT_MIN_POINTS", limit)
     return request.param
 
 

@@ -441,6 +441,20 @@ def test_onnx(name: str, steps: bool) -> None:
             assert error <= RUNTIME
 
 
+@pytest.mark.filterwarnings("ignore:.isinstance.treespec, LeafSpec.:FutureWarning")
+@pytest.mark.parametrize(
+    "model", [SpectralFilter(3), FreqEnhance(300)], ids=["spectral_filter", "freq_enhance"]
+)
+def test_onnx_of_a_clip_beyond_the_eager_product(model: nn.Module) -> None:
+    x = normal(2, 3, 300, 25, dtype=torch.float32)
+    program = torch.onnx.export(model.eval(), (x,), dynamo=True, verbose=False)
+    session = onnxruntime.InferenceSession(
+        program.model_proto.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    (got,) = session.run(None, {session.get_inputs()[0].name: x.numpy()})
+    assert_close(torch.from_numpy(got), model(x), RUNTIME)
+
+
 # --- The functional core ------------------------------------------------------------------------
 
 CORE = {
@@ -514,6 +528,7 @@ def test_core_single_precision_error(name: str, frames: int) -> None:
 
 
 LONG = ["dct", "dct_unscaled", "idct", "apply_gain", "split_bands", "resample", "frequency_loss"]
+LONG += ["rdft", "spectral_mask", "spectral_filter"]
 
 
 @pytest.mark.parametrize("name", LONG)

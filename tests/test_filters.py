@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tolerances import GOLDEN, assert_close, assert_rounded
 from torch import Tensor
+from torch._dynamo.testing import CompileCounterWithBackend
 
 from skelfreq.functional import (
-    _spectral,
+    _lean_filter,
     adaptive_spectral_mask,
     filters,
     irdft,
@@ -141,7 +142,7 @@ def test_mask_extremes() -> None:
     x = normal(2, 3, 20, 4)
     w_global, w_local = normal(3, 2, seed=1), normal(3, 2, seed=2)
     none = spectral_filter(x, w_global, w_local, 1e9)
-    assert torch.equal(none, spectral_filter(x, w_global))
+    assert_close(none, spectral_filter(x, w_global))
     every = spectral_filter(x, w_global, w_local, 0.0)
     assert_close(every, spectral_filter(x, w_global + w_local))
     re, im = rdft(x, 2)
@@ -246,10 +247,15 @@ def test_gradcheck(n: int, padded: bool) -> None:
 @pytest.mark.parametrize("gradient", ["straight_through", "tslanet"])
 @pytest.mark.parametrize(("dim", "channel_dim"), [(2, 1), (3, 1), (1, 3), (0, 1), (2, 0)])
 def test_own_gradient_equals_autograds(
-    weight: str, gradient: str, dim: int, channel_dim: int, monkeypatch: pytest.MonkeyPatch
+    weight: str,
+    gradient: str,
+    dim: int,
+    channel_dim: int,
+    route: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # Pieces of one sample, so that sums over pieces are seen to be made.
-    monkeypatch.setattr(_spectral, "PIECE", 1)
+    monkeypatch.setattr(_lean_filter, "PIECE", 1)
     x = normal(3, 4, 6, 5)
     shape = shape_of(weight, x.shape[channel_dim], x.shape[dim])
     leaves = [x, normal(*shape, seed=1), normal(*shape, seed=2), torch.full((1,), 0.7).double()]
@@ -264,6 +270,58 @@ def test_own_gradient_equals_autograds(
         results.append([out, *torch.autograd.grad(once, leaves, above), *first, *second])
     for got, value in zip(*results, strict=True):
         assert_close(got, value)
+
+
+@pytest.mark.parametrize("alone", ["global", "local"])
+def test_own_gradient_of_one_filter(alone: str) -> None:
+    x, pair = normal(3, 4, 6, 5).requires_grad_(), normal(4, 2, seed=1).requires_grad_()
+    theta = torch.tensor(0.7, dtype=torch.float64, requires_grad=True)
+    given = (pair, None, None) if alone == "global" else (None, pair, theta)
+    leaves = [leaf for leaf in (x, *given) if leaf is not None]
+    lean = torch.autograd.grad(spectral_filter(x, *given).square().sum(), leaves)
+    # A gradient that is kept for another one goes through plain operations.
+    plain = torch.autograd.grad(spectral_filter(x, *given).square().sum(), leaves, None, True, True)
+    for got, value in zip(lean, plain, strict=True):
+        assert_close(got, value)
+
+
+@pytest.mark.parametrize("alone", [None, "global", "local"])
+def test_compiled_training(alone: str | None, fresh_dynamo: None) -> None:
+    counter = CompileCounterWithBackend("aot_eager")
+
+    # Axes are constants here, as they are in a layer.
+    def along_time(*given: torch.Tensor | None) -> torch.Tensor:
+        return spectral_filter(*given, dim=2)
+
+    compiled = torch.compile(along_time, backend=counter, fullgraph=True, dynamic=True)
+    pairs = [normal(4, 2, seed=seed).requires_grad_() for seed in (1, 2)]
+    theta = torch.full((1,), 0.7, dtype=torch.float64, requires_grad=True)
+    given = (
+        None if alone == "local" else pairs[0],
+        None if alone == "global" else pairs[1],
+        None if alone == "global" else theta,
+    )
+    for n in (3, 6, 5):
+        x = normal(n, 4, 12, 7, seed=n).requires_grad_()
+        leaves = [leaf for leaf in (x, *given) if leaf is not None]
+        results = []
+        for function in (spectral_filter, compiled):
+            out = function(x, *given)
+            results.append([out, *torch.autograd.grad(out.square().sum(), leaves)])
+        for got, value in zip(*results, strict=True):
+            assert_close(got, value)
+    assert counter.frame_count == 1
+
+
+@pytest.mark.parametrize("axes", [(2, 1), (1, 2), (1, 0)])
+def test_operator_for_compilers(axes: tuple[int, int]) -> None:
+    x = normal(3, 4, 6, 5).requires_grad_()
+    shape = [1, 1, 1, x.shape[axes[0]] // 2 + 1, 2]
+    whole, local = (normal(*shape, seed=seed).requires_grad_() for seed in (1, 2))
+    theta = torch.tensor(0.7, dtype=torch.float64, requires_grad=True)
+    operator = torch.ops.skelfreq.adaptive_filter.default
+    torch.library.opcheck(operator, (x, *axes, "tslanet", theta, whole, local))
+    torch.library.opcheck(operator, (x, *axes, "tslanet", None, whole, None))
 
 
 @pytest.mark.parametrize("gradient", GRADIENTS)

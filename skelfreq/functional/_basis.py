@@ -139,6 +139,16 @@ def only_backward() -> bool:
     )
 
 
+def compiles_training(x: Tensor) -> bool:
+    """Whether ``torch.compile`` traces a training step on the CPU.
+
+    An export needs plain operations, which other runtimes know, and a GPU's compiler fuses them.
+    """
+    exporting = getattr(torch.compiler, "is_exporting", torch.compiler.is_compiling)
+    wanted = torch.compiler.is_compiling() and not exporting() and torch.is_grad_enabled()
+    return wanted and x.device.type == "cpu"
+
+
 def apply_along(matrix: Tensor, x: Tensor, dim: int) -> Tensor:
     """Multiply axis ``dim`` (counted from the front) of ``x`` by ``matrix``.
 

@@ -13,13 +13,13 @@ from skelfreq._checks import (
     check_option,
     compute_dtype,
 )
-from skelfreq.functional._basis import only_backward
+from skelfreq.functional._basis import compiles_training, only_backward
+from skelfreq.functional._filter_gradient import lean_filter
 from skelfreq.functional._spectral import (
     Axes,
     Pair,
     hard_mask,
     joined,
-    lean_filter,
     plain_filter,
     present_bins,
     product,
@@ -185,9 +185,11 @@ def spectral_filter(
     -----
     The imaginary part of the product at DC and, for even n, at Nyquist belongs to no real signal
     and is ignored: there a filter acts by its real part only.
-    Cost: an :func:`rdft`, an :func:`irdft`, and about 6 operations per bin and channel. For the
-    gradient only ``x`` and the mask are kept: the spectrum is computed again ("sigmoid" and
-    ``lengths`` keep it).
+    Cost: a DFT, its inverse, and about 6 operations per bin and channel. The transforms are
+    products (2n² operations for each line) for short axes and FFTs from about 64 points on. On the
+    CPU the work goes piece by piece along axis 0, also under ``torch.compile`` where gradients are
+    on; only ``x`` and the mask are kept for the gradient, the spectrum is computed again.
+    ("sigmoid" and ``lengths`` keep it, and take 2n² operations for each line.)
     Source: FreST, section 4.2 (global and local filter); TSLANet for ``weight="channel"``, the
     global filter of GFNet (Rao et al., NeurIPS 2021) along one axis for "full".
 
@@ -204,24 +206,25 @@ def spectral_filter(
     dim, channel_dim = _two_axes("x", x, dim, channel_dim)
     check_option("weight", weight, WEIGHTS)
     check_option("gradient", gradient, GRADIENTS)
-    if global_weight is None and local_weight is None:
-        raise ValueError("global_weight or local_weight must be given, got None for both.")
     if local_weight is not None and threshold is None:
         raise ValueError("threshold must be given with local_weight, got None.")
     if lengths is not None:
         check_lengths(lengths, x, dim)
     n, dtype = x.shape[dim], compute_dtype(x)
-    zero = x.new_zeros((), dtype=dtype)
-    whole, local, theta = Pair(zero, zero), None, None
-    if global_weight is not None:
-        whole = _pair("global_weight", global_weight, weight, x, dim, channel_dim)
+    local, theta = None, None
     if local_weight is not None and threshold is not None:
         local = _pair("local_weight", local_weight, weight, x, dim, channel_dim)
         theta = _one_number(threshold, x, dtype)
+    if global_weight is not None:
+        whole = _pair("global_weight", global_weight, weight, x, dim, channel_dim)
+    elif local is not None:
+        whole = Pair(torch.zeros_like(local.re), torch.zeros_like(local.im))
+    else:
+        raise ValueError("global_weight or local_weight must be given, got None for both.")
     with autocast_off(x):
         work, axes = x.to(dtype), Axes(dim, channel_dim)
         if lengths is None and gradient != "sigmoid":
-            lean = only_backward() and x.numel() > 0
+            lean = (only_backward() or compiles_training(x)) and x.numel() > 0
             core = lean_filter if lean else plain_filter
             return core(work, whole, local, theta, axes, gradient).to(x.dtype)
         re, im = rdft(work, dim, lengths)

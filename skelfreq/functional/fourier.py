@@ -15,9 +15,11 @@ from skelfreq._checks import (
 )
 from skelfreq.functional._basis import apply_along, basis, padded_dft_basis, zero_padding
 
-# The product wins up to 64 points. At 120, where the FFT needs 0.6 to 1.1 of its time, it is kept
-# because it spares compilers and exporters the complex numbers (`benchmarks/dct_crossover.py`).
+# Up to here one product is at least as fast as an FFT that hands over two real tensors
+# (`benchmarks/dct_crossover.py`).
 DFT_BASIS_MAX_POINTS = 128
+# Compiled and exported graphs keep the product longer: it spares them the complex numbers.
+COMPILED_DFT_BASIS_MAX_POINTS = 512
 
 
 def rdft(x: Tensor, dim: int = -1, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -50,7 +52,8 @@ def rdft(x: Tensor, dim: int = -1, lengths: Tensor | None = None) -> tuple[Tenso
 
     Notes
     -----
-    Cost for R rows: 2Rn² operations up to n = 128 (one product), O(R n log n) beyond (FFT).
+    Cost for R rows: 2Rn² operations up to n = 128, compiled up to 512 (one product),
+    O(R n log n) beyond (FFT).
     With ``lengths``: 2Rn² and one n × n basis per sample.
     Source: equal to ``torch.fft.rfft(x, dim=dim, norm="ortho")``.
 
@@ -73,13 +76,19 @@ def rdft(x: Tensor, dim: int = -1, lengths: Tensor | None = None) -> tuple[Tenso
             matrix = padded_dft_basis("rdft", lengths, n, work.dtype)
             both = apply_along(matrix, zero_padding(work, lengths, dim), dim)
             re, im = torch.split(both, [bins, bins], dim)
-        elif n <= DFT_BASIS_MAX_POINTS or x.numel() == 0:
+        elif by_product(n) or x.numel() == 0:
             both = apply_along(basis("rdft", n, work.dtype, x.device), work, dim)
             re, im = torch.split(both, [bins, bins], dim)
         else:
             spectrum = torch.fft.rfft(work, dim=dim, norm="ortho")
             re, im = spectrum.real, spectrum.imag
         return re.to(x.dtype), im.to(x.dtype)
+
+
+def by_product(n: int) -> bool:
+    """Whether axes of ``n`` points are multiplied by a basis."""
+    compiling = torch.compiler.is_compiling()
+    return n <= (COMPILED_DFT_BASIS_MAX_POINTS if compiling else DFT_BASIS_MAX_POINTS)
 
 
 def irdft(re: Tensor, im: Tensor, n: int, dim: int = -1, lengths: Tensor | None = None) -> Tensor:
@@ -141,7 +150,7 @@ def irdft(re: Tensor, im: Tensor, n: int, dim: int = -1, lengths: Tensor | None 
         if lengths is not None:
             matrix = padded_dft_basis("irdft", lengths.to(re.device), n, dtype)
             out = apply_along(matrix, torch.cat([work_re, work_im], dim), dim)
-        elif n <= DFT_BASIS_MAX_POINTS or re.numel() == 0:
+        elif by_product(n) or re.numel() == 0:
             both = torch.cat([work_re, work_im], dim)
             out = apply_along(basis("irdft", n, dtype, re.device), both, dim)
         else:

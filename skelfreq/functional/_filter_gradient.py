@@ -1,0 +1,167 @@
+"""The gradient of :mod:`skelfreq.functional._lean_filter`, for eager autograd and for compilers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from skelfreq.functional._lean_filter import (
+    filtered,
+    gradients,
+    pair_of,
+    planes_of,
+    threshold_gradient,
+)
+from skelfreq.functional._spectral import Axes, Pair, plain_filter
+
+
+class _Filter(torch.autograd.Function):
+    """Keeps only ``x`` and the mask."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        axes: Axes,
+        gradient: str,
+        theta: Tensor | None,
+        whole: Tensor,
+        local: Tensor | None,
+    ) -> Tensor:
+        out, mask = filtered(x, axes, gradient, theta, (whole, local))
+        ctx.axes, ctx.gradient = axes, gradient
+        ctx.save_for_backward(x, theta, mask, whole, local)
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
+        x, theta, mask, whole, local = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            # A gradient of the gradient is asked for: autograd's own has one.
+            again = plain_filter(
+                x,
+                pair_of(whole, ctx.axes.bins),
+                None if local is None else pair_of(local, ctx.axes.bins),
+                theta,
+                ctx.axes,
+                ctx.gradient,
+            )
+            inputs = (x, None, None, theta, whole, local)
+            wanted = [value for value in inputs if value is not None and value.requires_grad]
+            found = iter(torch.autograd.grad(again, wanted, upstream, create_graph=True))
+            return tuple(
+                next(found) if value is not None and value.requires_grad else None
+                for value in inputs
+            )
+        by_x, sums = gradients(x, ctx.axes, mask, (whole, local), upstream)
+        if theta is None:
+            return by_x, None, None, None, sums[0], None
+        by_theta = threshold_gradient(ctx.gradient, sums[0], local)
+        return by_x, None, None, by_theta, *sums
+
+
+# Compilers cannot turn complex numbers into code of their own, and would hold every piece at once:
+# for them the two passes are single operators.
+@torch.library.custom_op(
+    "skelfreq::adaptive_filter",
+    mutates_args=(),
+    schema="(Tensor x, int bins, int channels, str gradient, Tensor? theta, Tensor whole, "
+    "Tensor? local) -> (Tensor, Tensor)",
+)
+def _forward(
+    x: Tensor,
+    bins: int,
+    channels: int,
+    gradient: str,
+    theta: Tensor | None,
+    whole: Tensor,
+    local: Tensor | None,
+) -> tuple[Tensor, Tensor]:
+    out, mask = filtered(x, Axes(bins, channels), gradient, theta, (whole, local))
+    return out, x.new_empty(0) if mask is None else mask
+
+
+@torch.library.custom_op(
+    "skelfreq::adaptive_filter_gradients",
+    mutates_args=(),
+    schema="(Tensor x, int bins, int channels, Tensor? mask, Tensor whole, Tensor? local, "
+    "Tensor upstream) -> (Tensor, Tensor, Tensor)",
+)
+def _backward(
+    x: Tensor,
+    bins: int,
+    channels: int,
+    mask: Tensor | None,
+    whole: Tensor,
+    local: Tensor | None,
+    upstream: Tensor,
+) -> tuple[Tensor, Tensor, Tensor]:
+    by_x, sums = gradients(x, Axes(bins, channels), mask, (whole, local), upstream)
+    return by_x, sums[0], x.new_empty(0) if local is None else sums[1]
+
+
+@_forward.register_fake
+def _forward_shapes(
+    x: Tensor,
+    bins: int,
+    channels: int,
+    gradient: str,
+    theta: Tensor | None,
+    whole: Tensor,
+    local: Tensor | None,
+) -> tuple[Tensor, Tensor]:
+    shape = [*x.shape]
+    shape[channels], shape[bins] = 1, whole.shape[-2]
+    shape.append(shape.pop(bins))
+    return _like(x), x.new_empty(0 if theta is None else shape)
+
+
+@_backward.register_fake
+def _backward_shapes(
+    x: Tensor,
+    bins: int,
+    channels: int,
+    mask: Tensor | None,
+    whole: Tensor,
+    local: Tensor | None,
+    upstream: Tensor,
+) -> tuple[Tensor, Tensor, Tensor]:
+    return _like(x), _like(whole), x.new_empty(0) if local is None else _like(local)
+
+
+def _like(x: Tensor) -> Tensor:
+    return torch.empty_like(x, memory_format=torch.contiguous_format)
+
+
+def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+    x, bins, channels, gradient, theta, whole, local = inputs
+    ctx.axes, ctx.gradient = Axes(bins, channels), gradient
+    ctx.mark_non_differentiable(output[1])
+    ctx.save_for_backward(x, None if theta is None else output[1], whole, local)
+
+
+def _compiled_backward(ctx: Any, upstream: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+    x, mask, whole, local = ctx.saved_tensors
+    by_x, by_whole, by_local = _backward(x, *ctx.axes, mask, whole, local, upstream.contiguous())
+    if local is None:
+        return by_x, None, None, None, None, by_whole, None
+    by_theta = threshold_gradient(ctx.gradient, by_whole, local)
+    return by_x, None, None, None, by_theta, by_whole, by_local
+
+
+_forward.register_autograd(_compiled_backward, setup_context=_keep)
+
+
+def lean_filter(
+    x: Tensor, whole: Pair, local: Pair | None, theta: Tensor | None, axes: Axes, gradient: str
+) -> Tensor:
+    """:func:`plain_filter` for reverse-mode autograd alone, in less time and memory."""
+    planes = planes_of(whole, local, x.shape[axes.bins], axes)
+    out: Tensor
+    if torch.compiler.is_compiling():
+        out, _ = _forward(x, *axes, gradient, theta, *planes)
+    else:
+        out = _Filter.apply(x, axes, gradient, theta, *planes)  # type: ignore[no-untyped-call]
+    return out

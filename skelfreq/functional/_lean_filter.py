@@ -1,0 +1,153 @@
+"""The adaptive spectral filter and its gradient, piece by piece in eager operations.
+
+Bins are complex numbers on the last axis here, whichever axis the signal has: that is where both
+transforms leave them for nothing, and every other operation then runs along memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from skelfreq.functional._basis import Kind, basis, bin_weights, constant
+from skelfreq.functional._spectral import Axes, Pair, hard_mask, over_median
+
+# Pieces of this many numbers stay in a core's cache from the first step to the last.
+PIECE = 2**18
+# Beyond this an FFT is faster than the product with a basis; from the lower bound on it is so
+# where n has no prime factor above 5.
+FFT_MIN_POINTS, BASIS_MAX_POINTS = 64, 128
+
+
+Planes = tuple[Tensor, Tensor | None]
+
+
+@constant
+def pair_basis(kind: Kind, n: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Return the basis whose bins hold both parts side by side, as complex numbers do."""
+    order = torch.arange(2 * (n // 2 + 1), device=device).view(2, -1).mT.flatten()
+    return basis(kind, n, dtype, device).index_select(0 if kind == "rdft" else 1, order)
+
+
+def by_fft(n: int) -> bool:
+    """Whether an FFT of ``n`` points is faster than a product."""
+    return n > BASIS_MAX_POINTS or (n >= FFT_MIN_POINTS and 30**7 % n == 0)
+
+
+def analyse(x: Tensor, dim: int) -> Tensor:
+    """Return the complex bins of axis ``dim``, that axis moved to the end."""
+    n = x.shape[dim]
+    if by_fft(n):
+        bins: Tensor = torch.fft.rfft(x, dim=dim, norm="ortho").movedim(dim, -1)
+        return bins
+    matrix = pair_basis("rdft", n, x.dtype, x.device).mT
+    pairs = x @ matrix if dim == x.ndim - 1 else x.flatten(dim + 1).mT @ matrix
+    return torch.view_as_complex(pairs.reshape(*x.shape[:dim], *x.shape[dim + 1 :], -1, 2))
+
+
+def synthesise(bins: Tensor, n: int, dim: int) -> Tensor:
+    """Return the ``n`` points of what :func:`analyse` returned, where they were."""
+    if by_fft(n):
+        restored: Tensor = torch.fft.irfft(bins.movedim(-1, dim), n=n, dim=dim, norm="ortho")
+        return restored
+    matrix = pair_basis("irdft", n, bins.real.dtype, bins.device)
+    pairs = torch.view_as_real(bins).flatten(-2)
+    if dim == bins.ndim - 1:
+        return pairs @ matrix.mT
+    points = matrix @ pairs.flatten(dim, -2).mT
+    return points.reshape(*points.shape[: dim + 1], *bins.shape[dim:-1])
+
+
+def planes_of(whole: Pair, local: Pair | None, n: int, axes: Axes) -> Planes:
+    """Return both filters as [..., bins, 2] in the order of :func:`analyse`'s axes."""
+    device = whole.re.device
+    # What acts on no real signal, imaginary parts at DC and Nyquist, is taken out beforehand.
+    inner = (bin_weights(n, device) == 2).to(whole.re.dtype)
+    shape = [*whole.re.shape]
+    shape[axes.bins] = n // 2 + 1
+    planes = []
+    for pair in (whole,) if local is None else (whole, local):
+        real, imaginary = (part.expand(shape).movedim(axes.bins, -1) for part in pair)
+        planes.append(torch.stack([real, imaginary * inner], -1))
+    return planes[0], planes[1] if local is not None else None
+
+
+def pair_of(plane: Tensor, dim: int) -> Pair:
+    """Return one of :func:`planes_of` as a pair that broadcasts with a spectrum."""
+    return Pair(*plane.movedim(-2, dim).unbind(-1))
+
+
+def channels_of(axes: Axes) -> int:
+    """Return the axis of the channels once that of the bins has moved to the end."""
+    return axes.channels - (axes.channels > axes.bins)
+
+
+def pieces(axes: Axes, *tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """Cut tensors along axis 0, where it counts sequences, into what a CPU's cache holds."""
+    first = tensors[0]
+    whole = 0 in axes or first.device.type != "cpu"
+    rows = first.shape[0] if whole else PIECE // max(first[:1].numel(), 1)
+    return zip(*(torch.split(tensor, max(rows, 1)) for tensor in tensors), strict=True)
+
+
+def paired(mask: Tensor) -> Tensor:
+    """Return each number of ``mask`` twice, for the two parts of a bin."""
+    return torch.stack([mask, mask], -1)
+
+
+def joined(planes: Planes, mask: Tensor | None) -> Tensor:
+    """Return ``whole + mask * local`` as complex numbers."""
+    whole, local = planes
+    if mask is None or local is None:
+        return torch.view_as_complex(whole)
+    return torch.view_as_complex(torch.addcmul(whole, paired(mask), local))
+
+
+def filtered(
+    x: Tensor, axes: Axes, gradient: str, theta: Tensor | None, planes: Planes
+) -> tuple[Tensor, Tensor | None]:
+    """Return the filtered ``x``, and the mask [..., bins] with one entry for all channels."""
+    n, masks = x.shape[axes.bins], []
+    out = torch.empty_like(x, memory_format=torch.contiguous_format)
+    for part, target in pieces(axes, x, out):
+        spectrum, mask = analyse(part, axes.bins), None
+        if theta is not None:
+            squares = torch.view_as_real(spectrum).square()
+            energy = squares.sum(channels_of(axes), keepdim=True).sum(-1)
+            mask = hard_mask(over_median(energy, energy.ndim - 1), theta, gradient)
+            masks.append(mask)
+        spectrum.mul_(joined(planes, mask))
+        target.copy_(synthesise(spectrum, n, axes.bins))
+    return out, torch.cat(masks) if masks else None
+
+
+def gradients(
+    x: Tensor, axes: Axes, masks: Tensor | None, planes: Planes, upstream: Tensor
+) -> tuple[Tensor, list[Tensor]]:
+    """Return the gradients of :func:`filtered` by ``x`` and by each filter."""
+    n, given = x.shape[axes.bins], [plane for plane in planes if plane is not None]
+    by_x = torch.empty_like(x, memory_format=torch.contiguous_format)
+    conjugate = x.new_tensor([1.0, -1.0])
+    whole, *local = (plane * conjugate for plane in given)
+    sums = [torch.zeros_like(plane) for plane in given]
+    masked = pieces(axes, x, upstream, by_x, *([] if masks is None else [masks]))
+    for part, above, target, *mask in masked:
+        slopes = analyse(above, axes.bins)
+        back = slopes * joined((whole, local[0] if local else None), mask[0] if mask else None)
+        target.copy_(synthesise(back, n, axes.bins))
+        slopes *= analyse(part, axes.bins).conj_physical_()
+        terms = torch.view_as_real(slopes)
+        sums[0] += terms.sum_to_size(given[0].shape)
+        if mask:
+            sums[1] += (terms * paired(mask[0])).sum_to_size(given[1].shape)
+    # Every bin but DC and Nyquist stands for two; in the gradient of x the 2 cancels.
+    twice = bin_weights(n, x.device).to(x.dtype).unsqueeze(-1)
+    return by_x, [total * twice for total in sums]
+
+
+def threshold_gradient(gradient: str, by_whole: Tensor, local: Tensor) -> Tensor:
+    """Return the gradient by θ: as if each bin had the derivative -1, or +1 for "tslanet"."""
+    sign = 1 if gradient == "tslanet" else -1
+    return sign * (by_whole * local).sum()
