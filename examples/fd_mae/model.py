@@ -181,21 +181,21 @@ class MaskedAutoencoder(nn.Module):
             x = block(x)
         return self.decoder_norm(x).reshape(tokens.shape)
 
-    def reconstruct(self, latent: Tensor, drawn: TubeMask) -> Reconstruction:
-        """Visible latents → signal [N, C, T, V] and, with SSFRM, its bands."""
+    def reconstruct(self, latent: Tensor, drawn: TubeMask, bands: bool = True) -> Reconstruction:
+        """Visible latents → signal [N, C, T, V] and, with SSFRM and if wanted, its bands."""
         decoded = self.decode(latent, drawn)
         signal = rearrange(
             self.signal_head(decoded), "n t v (u c) -> n c (t u) v", u=self.patch_frames
         )
-        if self.ssfrm is None:
+        if self.ssfrm is None or not bands:
             return Reconstruction(signal)
         high, low = self.ssfrm(rearrange(decoded, "n t v d -> n d t v"))
         return Reconstruction(signal, high, low)
 
-    def forward(self, clip: Tensor) -> Branch:
+    def forward(self, clip: Tensor, bands: bool = True) -> Branch:
         tokens = self.encoder.tokens(clip)
         drawn = self.draw_mask(tokens)
-        reconstruction = self.reconstruct(self.encoder(drawn.gather(tokens)), drawn)
+        reconstruction = self.reconstruct(self.encoder(drawn.gather(tokens)), drawn, bands)
         return Branch(reconstruction, drawn.mask.repeat_interleave(self.patch_frames, dim=1))
 
 
