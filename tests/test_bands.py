@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tolerances import TOLERANCE, assert_close, assert_rounded
 
-from skelfreq.functional import _gain, apply_gain, dct, idct, resample, split_bands
+from skelfreq.functional import _basis, _gain, apply_gain, dct, idct, resample, split_bands
 
 # --- apply_gain ---------------------------------------------------------------------------------
 
@@ -59,19 +59,36 @@ def test_gain_gradcheck(route: str, shape: tuple[int, ...], lengths: list[int] |
     assert torch.autograd.gradgradcheck(function, (x, gain))
 
 
-# One operator from as many rows as points on; a pair of FFTs for fewer.
+# One operator for many rows, two products for few, FFTs for long axes.
+WAYS = {"operator": (10**9, 0), "products": (10**9, 10**9), "ffts": (0, 0)}
+
+
 @pytest.mark.parametrize("n", [4, 5])
 @pytest.mark.parametrize(("shape", "dim"), [((5, -1), 1), ((2, -1, 4), 1), ((-1, 6), 0)])
-@pytest.mark.parametrize("operator", [True, False])
-def test_gain_gradients_of_both_ways(
-    n: int, shape: tuple[int, ...], dim: int, operator: bool, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("piece", [1, 10**9])
+def test_gain_gradients_of_every_way(
+    n: int,
+    shape: tuple[int, ...],
+    dim: int,
+    way: str,
+    piece: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(_gain, "OPERATOR_MAX_POINTS", n if operator else 0)
+    monkeypatch.setattr(_gain, "PRODUCT_MAX_POINTS", WAYS[way][0])
+    monkeypatch.setattr(_gain, "OPERATOR_ROWS", WAYS[way][1])
+    # With pieces of one row, sums over pieces are seen to be made, and nothing is kept.
+    monkeypatch.setattr(_basis, "PIECE", piece)
+    monkeypatch.setattr(_gain, "PIECE", piece)
     x = normal(*(n if size == -1 else size for size in shape)).requires_grad_()
     gain = normal(n, seed=1).requires_grad_()
-    assert _gain.by_operator(x, n) == operator
+    assert _gain.by_operator(x, n) == (way == "operator")
     expected = idct((dct(x, dim).movedim(dim, -1) * gain).movedim(-1, dim), dim)
     assert_close(apply_gain(x, gain, dim), expected)
+    above = normal(*x.shape, seed=2)
+    once = torch.autograd.grad(apply_gain(x, gain, dim), (x, gain), above)
+    for got, value in zip(once, torch.autograd.grad(expected, (x, gain), above), strict=True):
+        assert_close(got, value)
     function = lambda x, gain: apply_gain(x, gain, dim)  # noqa: E731
     assert torch.autograd.gradcheck(function, (x, gain))
     assert torch.autograd.gradgradcheck(function, (x, gain))

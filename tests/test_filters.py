@@ -15,7 +15,7 @@ from torch import Tensor
 from torch._dynamo.testing import CompileCounterWithBackend
 
 from skelfreq.functional import (
-    _lean_filter,
+    _basis,
     adaptive_spectral_mask,
     filters,
     irdft,
@@ -255,7 +255,7 @@ def test_own_gradient_equals_autograds(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # Pieces of one sample, so that sums over pieces are seen to be made.
-    monkeypatch.setattr(_lean_filter, "PIECE", 1)
+    monkeypatch.setattr(_basis, "PIECE", 1)
     x = normal(3, 4, 6, 5)
     shape = shape_of(weight, x.shape[channel_dim], x.shape[dim])
     leaves = [x, normal(*shape, seed=1), normal(*shape, seed=2), torch.full((1,), 0.7).double()]

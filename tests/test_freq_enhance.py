@@ -327,7 +327,7 @@ def test_nothing_is_written_into() -> None:
     )
 
 
-# --- apply_gain: one operator or a pair of FFTs --------------------------------------------------
+# --- apply_gain: one operator or two transforms --------------------------------------------------
 
 
 @pytest.mark.parametrize("n", [2, 7, 25, 64, 129])
@@ -336,17 +336,18 @@ def test_few_and_many_rows_agree(n: int, monkeypatch: pytest.MonkeyPatch) -> Non
     real = gain_module.operator
     monkeypatch.setattr(gain_module, "operator", lambda gain: calls.append(1) or real(gain))
     gain = normal(n, seed=1).requires_grad_()
-    few, many = normal(n - 1, n), torch.cat([normal(n - 1, n), normal(1, n, seed=2)])
+    enough = gain_module.OPERATOR_ROWS * n
+    few, many = normal(enough - 1, n), torch.cat([normal(enough - 1, n), normal(1, n, seed=2)])
     x, y = few.requires_grad_(), many.requires_grad_()
     first = apply_gain(x, gain)
-    assert calls == []  # fewer rows than points: FFTs
+    assert calls == []  # too few rows: two transforms
     second = apply_gain(y, gain)
     assert calls == [1]  # one row more: the operator
-    assert_close(first, second[: n - 1])
-    rows = normal(n - 1, n, seed=3)
+    assert_close(first, second[: enough - 1])
+    rows = normal(enough - 1, n, seed=3)
     a = torch.autograd.grad((first * rows).sum(), [x, gain])
-    b = torch.autograd.grad((second[: n - 1] * rows).sum(), [y, gain])
-    assert_close(a[0], b[0][: n - 1])
+    b = torch.autograd.grad((second[: enough - 1] * rows).sum(), [y, gain])
+    assert_close(a[0], b[0][: enough - 1])
     assert_close(a[1], b[1])
     assert_close(first, idct(gain * dct(few)))
 

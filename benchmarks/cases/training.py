@@ -63,7 +63,9 @@ def build_ema(shape: tuple[int, ...], setting: Setting) -> Workload:
 
 def mamp_step(network: MampShaped, clip: Tensor) -> Callable[[], None]:
     """Return a training step like the candidate's: loss, gradients, their norm, AdamW."""
-    optimizer = torch.optim.AdamW(network.parameters(), lr=LEARNING_RATE, betas=(0.9, 0.95), fused=True)
+    optimizer = torch.optim.AdamW(
+        network.parameters(), lr=LEARNING_RATE, betas=(0.9, 0.95), fused=True
+    )
 
     def step() -> None:
         optimizer.zero_grad()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from functools import lru_cache, wraps
 from typing import Any, Literal, TypeVar
 
@@ -13,6 +13,9 @@ from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 Kind = Literal["dct", "idct", "dct_unscaled", "idct_unscaled", "rdft", "irdft"]
 
+
+# Pieces of this many numbers stay in a core's cache from the first step to the last.
+PIECE = 2**18
 
 Build = TypeVar("Build", bound=Callable[..., Any])
 
@@ -163,6 +166,14 @@ def apply_along(matrix: Tensor, x: Tensor, dim: int) -> Tensor:
         return x @ matrix.mT
     product = matrix @ x.flatten(dim + 1)
     return product.reshape(*x.shape[:dim], matrix.shape[0], *x.shape[dim + 1 :])
+
+
+def pieces(independent: bool, *tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """Cut tensors along axis 0, if it is independent, into what a CPU's cache holds."""
+    first = tensors[0]
+    whole = not independent or first.device.type != "cpu"
+    rows = first.shape[0] if whole else PIECE // max(first[:1].numel(), 1)
+    return zip(*(torch.split(tensor, max(rows, 1)) for tensor in tensors), strict=True)
 
 
 def zero_padding(x: Tensor, lengths: Tensor, dim: int) -> Tensor:

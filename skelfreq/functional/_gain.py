@@ -1,4 +1,4 @@
-"""One gain curve on the DCT coefficients of an axis, keeping nothing but the input."""
+"""One gain curve on the DCT coefficients of an axis, with its own gradient."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from skelfreq.functional._basis import apply_along, basis
-from skelfreq.functional._fft_cosine import Tables, analyse, synthesise, tables
+from skelfreq.functional._basis import PIECE, apply_along, basis, pieces
+from skelfreq.functional._fft_cosine import Tables, along, analyse, synthesise, tables
 
-# Up to here, and for at least as many rows as points, one product with an n × n operator is at
-# least as fast as a pair of FFTs.
-OPERATOR_MAX_POINTS = 512
+# Beyond this FFTs are faster than products. Up to here: one product with an n × n operator for at
+# least so many rows a point, two with the basis for fewer.
+PRODUCT_MAX_POINTS, OPERATOR_ROWS = 384, 3
 
 
 def by_operator(x: Tensor, n: int) -> bool:
     """Whether the operator of ``n`` points pays for ``x``."""
-    return n <= OPERATOR_MAX_POINTS and x.numel() >= n * n
+    return n <= PRODUCT_MAX_POINTS and x.numel() >= OPERATOR_ROWS * n * n
 
 
 def operator(gain: Tensor) -> Tensor:
@@ -31,74 +31,105 @@ class _Gain(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, gain: Tensor, dim: int) -> Tensor:
-        ctx.save_for_backward(x, gain)
-        ctx.dim, ctx.bins = dim, None
-        if by_operator(x, gain.shape[0]):
-            return apply_along(operator(gain), x, dim)
-        table = tables(gain.shape[0], x.dtype, x.device)
-        # Few rows: the transform is worth keeping.
-        ctx.bins = analyse(x, dim, table)
-        return synthesise(scaled(ctx.bins, gain, dim, table), gain.shape[0], dim, table)
+        out, kept = scaled(x, gain, dim)
+        ctx.save_for_backward(x, gain, kept)
+        ctx.dim = dim
+        return out
 
     @staticmethod
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, Tensor, None]:
-        x, gain = ctx.saved_tensors
-        by_x, by_gain = gradients(x, gain, upstream, ctx.dim, ctx.bins)
+        x, gain, kept = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            by_x, by_gain = _Gradients.apply(x, gain, upstream, ctx.dim)  # type: ignore[no-untyped-call]
+        else:
+            by_x, by_gain = gradients(x, gain, upstream, ctx.dim, kept)
         return by_x, by_gain, None
 
 
 class _Gradients(torch.autograd.Function):
-    """Both gradients of :class:`_Gain`, in one pass over ``x`` and ``upstream``."""
+    """Both gradients of :class:`_Gain`, where a gradient of them is asked for."""
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, gain: Tensor, upstream: Tensor, dim: int, bins: Tensor | None
+        ctx: Any, x: Tensor, gain: Tensor, upstream: Tensor, dim: int
     ) -> tuple[Tensor, Tensor]:
         ctx.save_for_backward(x, gain, upstream)
-        ctx.dim, n = dim, gain.shape[0]
-        if by_operator(x, n):
-            if dim == x.ndim - 1:
-                outer = upstream.reshape(-1, n).mT @ x.reshape(-1, n)
-            else:
-                lines = (-1, n, x.shape[dim + 1 :].numel())
-                # Summed product by product: a batch of them would be larger than x.
-                left, right = upstream.reshape(lines), x.reshape(lines).mT
-                outer = torch.addbmm(x.new_zeros(()), left, right)
-            matrix = basis("dct", n, x.dtype, x.device)
-            # The gradient of the operator, seen in the basis: what stands on the diagonal.
-            return apply_along(operator(gain), upstream, dim), ((matrix @ outer) * matrix).sum(1)
-        table = tables(n, x.dtype, x.device)
-        bins = analyse(x, dim, table) if bins is None else bins
-        bins_above = analyse(upstream, dim, table)
-        product = torch.view_as_real(bins) * torch.view_as_real(bins_above)
-        by_part = product.movedim(dim, -2).reshape(-1, 2 * bins.shape[dim]).sum(0)
-        by_x = synthesise(scaled(bins_above, gain, dim, table), n, dim, table)
-        return by_x, by_part.index_select(0, table.coefficients)
+        ctx.dim = dim
+        return gradients(x, gain, upstream, dim, None)
 
     @staticmethod
     def backward(ctx: Any, *above: Tensor) -> tuple[Tensor | None, ...]:
         x, gain, upstream = ctx.saved_tensors
-        by_upstream, by_gain = gradients(upstream, gain, above[0], ctx.dim)
+        by_upstream, by_gain = _Gradients.apply(upstream, gain, above[0], ctx.dim)  # type: ignore[no-untyped-call]
         by_upstream = by_upstream + apply_curve(x, above[1], ctx.dim)
-        return apply_curve(upstream, above[1], ctx.dim), by_gain, by_upstream, None, None
+        return apply_curve(upstream, above[1], ctx.dim), by_gain, by_upstream, None
 
 
-def scaled(bins: Tensor, gain: Tensor, dim: int, table: Tables) -> Tensor:
+def scaled(x: Tensor, gain: Tensor, dim: int) -> tuple[Tensor, Tensor | None]:
+    """Return ``idct(gain * dct(x))``, and what its gradient can use again."""
+    n = gain.shape[0]
+    if by_operator(x, n):
+        matrix = operator(gain)
+        return apply_along(matrix, x, dim), matrix
+    if n <= PRODUCT_MAX_POINTS:
+        matrix = basis("dct", n, x.dtype, x.device)
+        spectrum = apply_along(matrix, x, dim)
+        return apply_along(matrix.mT, spectrum * along(gain, dim, x.ndim), dim), spectrum
+    table, out = tables(n, x.dtype, x.device), torch.empty_like(x)
+    for part, target in pieces(dim > 0, x, out):
+        bins = analyse(part, dim, table)
+        target.copy_(synthesise(scaled_bins(bins, gain, dim, table), n, dim, table))
+    return out, bins if x.numel() <= PIECE else None
+
+
+def gradients(
+    x: Tensor, gain: Tensor, upstream: Tensor, dim: int, kept: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """Return the gradients of :func:`scaled` by ``x`` and ``gain``."""
+    n = gain.shape[0]
+    if n <= PRODUCT_MAX_POINTS:
+        matrix = basis("dct", n, x.dtype, x.device)
+        if by_operator(x, n):
+            kept = operator(gain) if kept is None else kept
+            # The gradient of the operator, seen in the basis: what stands on the diagonal.
+            by_gain = ((matrix @ outer(upstream, x, dim)) * matrix).sum(1)
+            return apply_along(kept, upstream, dim), by_gain
+        spectrum = apply_along(matrix, x, dim) if kept is None else kept
+        slopes = apply_along(matrix, upstream, dim)
+        by_gain = (spectrum * slopes).movedim(dim, -1).reshape(-1, n).sum(0)
+        return apply_along(matrix.mT, slopes.mul_(along(gain, dim, x.ndim)), dim), by_gain
+    table, by_x = tables(n, x.dtype, x.device), torch.empty_like(x)
+    by_part = x.new_zeros(2 * (n // 2 + 1))
+    for part, above, target in pieces(dim > 0, x, upstream, by_x):
+        bins = analyse(part, dim, table) if kept is None else kept
+        slopes = analyse(above, dim, table)
+        product = torch.view_as_real(bins) * torch.view_as_real(slopes)
+        by_part += product.movedim(dim, -2).reshape(-1, len(by_part)).sum(0)
+        target.copy_(synthesise(scaled_bins(slopes, gain, dim, table), n, dim, table))
+    return by_x, by_part.index_select(0, table.coefficients)
+
+
+def scaled_bins(bins: Tensor, gain: Tensor, dim: int, table: Tables) -> Tensor:
     """Scale both parts of each bin by the gain of the coefficient they hold."""
     shape = [-1, *[1] * (bins.ndim - 1 - dim), 2]
     gains = gain.index_select(0, table.parts.flatten()).view(shape)
     return torch.view_as_complex(torch.view_as_real(bins) * gains)
 
 
+def outer(a: Tensor, b: Tensor, dim: int) -> Tensor:
+    """Return the n × n sum of the outer products of all lines along ``dim``."""
+    n = a.shape[dim]
+    if dim == a.ndim - 1:
+        return a.reshape(-1, n).mT @ b.reshape(-1, n)
+    total = a.new_zeros(n, n)
+    lines = (-1, n, a.shape[dim + 1 :].numel())
+    # One long product a piece: a sum of small ones takes half as long again.
+    for part, other in pieces(True, a.reshape(lines), b.reshape(lines)):
+        total.addmm_(part.transpose(0, 1).reshape(n, -1), other.transpose(0, 1).reshape(n, -1).mT)
+    return total
+
+
 def apply_curve(x: Tensor, gain: Tensor, dim: int) -> Tensor:
     """Return ``idct(gain * dct(x))`` along axis ``dim``, counted from the front."""
-    scaled_x: Tensor = _Gain.apply(x, gain, dim)  # type: ignore[no-untyped-call]
-    return scaled_x
-
-
-def gradients(
-    x: Tensor, gain: Tensor, upstream: Tensor, dim: int, bins: Tensor | None = None
-) -> tuple[Tensor, Tensor]:
-    """Return the gradients of :func:`apply_curve` to ``x`` and ``gain``."""
-    both: tuple[Tensor, Tensor] = _Gradients.apply(x, gain, upstream, dim, bins)  # type: ignore[no-untyped-call]
-    return both
+    out: Tensor = _Gain.apply(x, gain, dim)  # type: ignore[no-untyped-call]
+    return out

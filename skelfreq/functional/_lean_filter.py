@@ -6,16 +6,12 @@ transforms leave them for nothing, and every other operation then runs along mem
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import torch
 from torch import Tensor
 
-from skelfreq.functional._basis import Kind, basis, bin_weights, constant
+from skelfreq.functional._basis import Kind, basis, bin_weights, constant, pieces
 from skelfreq.functional._spectral import Axes, Pair, hard_mask, over_median
 
-# Pieces of this many numbers stay in a core's cache from the first step to the last.
-PIECE = 2**18
 # Beyond this an FFT is faster than the product with a basis; from the lower bound on it is so
 # where n has no prime factor above 5.
 FFT_MIN_POINTS, BASIS_MAX_POINTS = 64, 128
@@ -84,14 +80,6 @@ def channels_of(axes: Axes) -> int:
     return axes.channels - (axes.channels > axes.bins)
 
 
-def pieces(axes: Axes, *tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
-    """Cut tensors along axis 0, where it counts sequences, into what a CPU's cache holds."""
-    first = tensors[0]
-    whole = 0 in axes or first.device.type != "cpu"
-    rows = first.shape[0] if whole else PIECE // max(first[:1].numel(), 1)
-    return zip(*(torch.split(tensor, max(rows, 1)) for tensor in tensors), strict=True)
-
-
 def paired(mask: Tensor) -> Tensor:
     """Return each number of ``mask`` twice, for the two parts of a bin."""
     return torch.stack([mask, mask], -1)
@@ -111,7 +99,7 @@ def filtered(
     """Return the filtered ``x``, and the mask [..., bins] with one entry for all channels."""
     n, masks = x.shape[axes.bins], []
     out = torch.empty_like(x, memory_format=torch.contiguous_format)
-    for part, target in pieces(axes, x, out):
+    for part, target in pieces(0 not in axes, x, out):
         spectrum, mask = analyse(part, axes.bins), None
         if theta is not None:
             squares = torch.view_as_real(spectrum).square()
@@ -132,7 +120,7 @@ def gradients(
     conjugate = x.new_tensor([1.0, -1.0])
     whole, *local = (plane * conjugate for plane in given)
     sums = [torch.zeros_like(plane) for plane in given]
-    masked = pieces(axes, x, upstream, by_x, *([] if masks is None else [masks]))
+    masked = pieces(0 not in axes, x, upstream, by_x, *([] if masks is None else [masks]))
     for part, above, target, *mask in masked:
         slopes = analyse(above, axes.bins)
         back = slopes * joined((whole, local[0] if local else None), mask[0] if mask else None)

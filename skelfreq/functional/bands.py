@@ -49,10 +49,11 @@ def apply_gain(x: Tensor, gain: Tensor, dim: int = -1, lengths: Tensor | None = 
 
     Notes
     -----
-    One gain curve on a short axis and at least n rows is a single n × n operator,
+    One gain curve on an axis of up to 384 points and 3n rows or more is a single n × n operator,
     ``Cᵀ diag(gain) C``: half the arithmetic of two transforms, and its gradient to ``gain`` comes
-    from the same product. Nothing but ``x`` is kept for the gradient.
-    Cost for R rows: 2Rn² + 2n³ operations up to n = 512, O(R n log n) beyond and for R < n.
+    from the same product. Nothing of the size of ``x`` but ``x`` is kept for the gradient, save
+    for small tensors, whose coefficients are.
+    Cost for R rows: 2Rn² + 2n³ operations so, 4Rn² for fewer rows, O(R n log n) beyond 384 points.
     Source: FS-VAE, section 3.2 (frequency-enhanced module).
 
     Examples
