@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -23,6 +24,36 @@ def new_folder(root: Path, name: str) -> Path:
             continue
         return folder
     raise FileExistsError(f"{root} holds 1000 runs named {name}-{stamp}; choose another --out.")
+
+
+def claim_folder(folder: Path, settings: dict[str, Any]) -> None:
+    """Make the folder of a study, or continue in it; one of other settings is an error."""
+    file = folder / "study.json"
+    settings = json.loads(json.dumps(settings))
+    if file.is_file():
+        found = json.loads(file.read_text())
+        names = sorted(k for k in found.keys() | settings if found.get(k) != settings.get(k))
+        if names:
+            raise ValueError(
+                f"{folder} holds results of another {', '.join(names)}; choose another --out."
+            )
+    elif folder.is_dir() and any(folder.iterdir()):
+        raise ValueError(f"{folder} holds files of unknown settings; choose another --out.")
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(file, settings)
+
+
+def exit_status(name: str, run: Callable[[], None]) -> int:
+    """Call ``run`` and return a command's exit status; what the user can mend takes one line."""
+    try:
+        run()
+    except (ValueError, OSError, ModuleNotFoundError) as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nInterrupted: nothing but finished files was written.", file=sys.stderr)
+        return 130
+    return 0
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -231,7 +231,7 @@ def test_bad_arguments_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[st
 
 def test_study_and_robustness_summarise(tmp_path: Path) -> None:
     for seed, value in ((0, 0.4), (1, 0.6)):
-        (tmp_path / f"1-{seed}.json").write_text(json.dumps({"scores": {"kNN": value}}))
+        (tmp_path / f"InfoNCE_only-{seed}.json").write_text(json.dumps({"scores": {"kNN": value}}))
         for network in ("none", "frest"):
             content = {"jitter": {"0": value, "5": value / 2}, "dropout": {"0": value}}
             (tmp_path / f"{network}-{seed}.json").write_text(json.dumps(content))

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import torch
 
+from examples.data import load
 from examples.data.task import load_task
 from examples.fd_mae.config import PRESETS, Config
 from examples.fd_mae.rows import EVALUATIONS, ROWS, TITLES, Evaluation, run_row
-from examples.runs import write_json
+from examples.runs import claim_folder, exit_status, write_json
 from examples.tables import markdown, mean_and_deviation, run_jobs
 
 
@@ -35,10 +36,19 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--workers", type=int, default=2, help="processes, one thread each")
     parser.add_argument("--out", type=Path, default=Path("runs/study"), help="finished jobs stay")
     args = parser.parse_args(argv)
+    return exit_status("fd_mae.study", lambda: execute(args))
+
+
+def execute(args: argparse.Namespace) -> None:
+    """Run the jobs and write the table."""
+    load(args.data)  # an unreadable file is found before any process starts
+    config = replace(PRESETS[args.config], seed=0)
+    settings = {"data": args.data, "validate": args.validate, "linear": args.linear}
+    claim_folder(args.out, {**settings, "config": config.to_dict()})
     jobs = [
         (
             row,
-            replace(PRESETS[args.config], seed=seed),
+            replace(config, seed=seed),
             Evaluation() if args.linear else EVALUATIONS[args.config],
             args.data,
             args.validate,
@@ -51,7 +61,6 @@ def main(argv: list[str] | None = None) -> int:
     table = summarise(args.out, args.rows, args.seeds)
     write_json(args.out / "table.json", table)
     print(markdown(table))
-    return 0
 
 
 def _job(

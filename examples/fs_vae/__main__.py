@@ -22,7 +22,7 @@ from examples.fs_vae.stages import (
     prepare,
     prepare_synse,
 )
-from examples.runs import new_folder, write_json
+from examples.runs import exit_status, new_folder, write_json
 
 # What --sweep tries, one setting at a time; the rest stays as configured.
 SWEEP = {
@@ -35,15 +35,7 @@ SWEEP = {
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     args = parse(argv)
-    try:
-        execute(args)
-    except (ValueError, OSError, ModuleNotFoundError) as error:
-        print(f"fs_vae: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("\nInterrupted: nothing but finished files was written.", file=sys.stderr)
-        return 130
-    return 0
+    return exit_status("fs_vae", lambda: execute(args))
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
@@ -78,6 +70,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 def execute(args: argparse.Namespace) -> None:
     """Run all stages, or the sweep, and write what they found."""
     started = time.monotonic()
+    refuse_idle_flags(args)
     config = configure(args)
     problem, label = open_problem(args, config)
     folder = new_folder(args.out, f"fs_vae-{label}")
@@ -96,6 +89,21 @@ def execute(args: argparse.Namespace) -> None:
     figures.draw_confusion(result, problem.class_names, folder / "confusion.png")
     print("\n" + format_result(result, config.select))
     print(f"\n{time.monotonic() - started:.0f} s. Picture: {folder / 'confusion.png'}")
+
+
+def refuse_idle_flags(args: argparse.Namespace) -> None:
+    """Raise for flags that would do nothing beside the others."""
+    of_clips = {"--unseen": args.unseen, "--class-split": args.class_split}
+    of_clips |= {"--descriptions": args.descriptions}
+    of_clips |= {"--data": None if args.data == "synthetic" else args.data}
+    of_synse = {"--features": args.features, "--validation-features": args.validation_features}
+    of_synse |= {"--splits": args.splits, "--texts": args.texts}
+    idle, reason = (of_synse, "needs") if args.synse is None else (of_clips, "does not go with")
+    for flag, value in idle.items():
+        if value is not None:
+            raise ValueError(f"{flag} {reason} --synse.")
+    if args.seeds != 1 and not args.sweep:
+        raise ValueError("--seeds needs --sweep.")
 
 
 def configure(args: argparse.Namespace) -> Config:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ ENHANCE = ("bands", "free", "none")
 ALIGNMENT = ("calibrated", "released", "triplet", "none")
 LEVELS = ("label", "local", "global")
 SELECT = ("validation", "test")
+LAST = ("include", "released")
 
 
 @dataclass(frozen=True)
@@ -56,16 +58,35 @@ class Config:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, options in (("enhance", ENHANCE), ("alignment", ALIGNMENT), ("select", SELECT)):
+        for name, options in (
+            ("enhance", ENHANCE),
+            ("alignment", ALIGNMENT),
+            ("last", LAST),
+            ("select", SELECT),
+        ):
             if getattr(self, name) not in options:
                 raise ValueError(
                     f"{name} must be one of {', '.join(options)}, got {getattr(self, name)!r}."
                 )
         if not self.levels or set(self.levels) - set(LEVELS):
             raise ValueError(f"levels must be taken from {', '.join(LEVELS)}, got {self.levels}.")
-        for name in ("frames", "width", "latent", "cycles", "cycle_epochs", "batch_size"):
+        if len(set(self.levels)) < len(self.levels):
+            raise ValueError(f"levels must be named once each, got {self.levels}.")
+        counts = "frames width encoder_epochs encoder_batch time_bands num_bands latent cycles "
+        counts += "cycle_epochs batch_size samples_per_class classifier_steps"
+        for name in counts.split():
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}.")
+        for name in ("encoder_lr", "lr", "classifier_lr", "sensitivity"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be above 0, got {getattr(self, name)}.")
+        for name in ("alignment_weight", "kl_weight", "reconstruction_weight"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}.")
+        if not 0 <= self.kl_start < self.kl_end:
+            raise ValueError(
+                f"kl_start must lie between 0 and kl_end={self.kl_end}, got {self.kl_start}."
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""

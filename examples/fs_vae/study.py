@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +13,7 @@ import torch
 from examples.fs_vae.config import PRESETS, Config
 from examples.fs_vae.pipeline import run
 from examples.fs_vae.stages import Problem, choose_split, load_clips, prepare, text_of
-from examples.runs import write_json
+from examples.runs import claim_folder, exit_status, write_json
 from examples.tables import markdown, mean_and_error, run_jobs
 
 VARIANTS: dict[str, dict[str, object]] = {
@@ -40,7 +39,14 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--workers", type=int, default=2, help="processes, one thread each")
     parser.add_argument("--out", type=Path, default=Path("runs/fs_vae-study"))
     args = parser.parse_args(argv)
-    args.out.mkdir(parents=True, exist_ok=True)
+    return exit_status("fs_vae.study", lambda: execute(args))
+
+
+def execute(args: argparse.Namespace) -> None:
+    """Run the jobs and write the tables."""
+    config = replace(PRESETS[args.config], seed=0)
+    load_clips(args.data, config)  # an unreadable file is found before any process starts
+    claim_folder(args.out, {"data": args.data, "config": config.to_dict()})
     jobs = [
         (args.data, args.config, unseen, number, seed, tuple(args.variants), args.out)
         for seed in args.seeds
@@ -49,10 +55,13 @@ def main(argv: list[str] | None = None) -> int:
     ]
     run_jobs(_job, jobs, args.workers)
     for unseen in args.unseen:
-        table = summarise(args.out, unseen, args.variants)
+        table = summarise(args.out, unseen, args.class_splits, args.seeds, args.variants)
         write_json(args.out / f"table-{unseen}.json", table)
         print(f"\n{unseen} unseen classes, chance {100 / unseen:.1f} %\n{markdown(table)}")
-    return 0
+
+
+def _path(folder: Path, unseen: int, number: int, seed: int, variant: str) -> Path:
+    return folder / f"{unseen}-{number}-{seed}-{variant.replace(' ', '_')}.json"
 
 
 def _job(
@@ -71,7 +80,7 @@ def _job(
     split = choose_split(clips.name, len(clips.final.class_names), unseen, number)
     problems: dict[str, Problem] = {}
     for variant in variants:
-        path = out / f"{unseen}-{number}-{seed}-{variant.replace(' ', '_')}.json"
+        path = _path(out, unseen, number, seed, variant)
         if path.exists():
             continue
         config: Config = replace(base, **VARIANTS[variant])
@@ -85,18 +94,15 @@ def _job(
 
 
 def summarise(
-    folder: Path, unseen: int, variants: list[str]
+    folder: Path, unseen: int, splits: list[int], seeds: list[int], variants: list[str]
 ) -> dict[str, dict[str, tuple[float, float]]]:
     """Mean and standard error over seeds and class splits, in per cent (area: × 100)."""
-    values: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for path in sorted(folder.glob(f"{unseen}-*.json")):
-        result = json.loads(path.read_text())
-        for metric in METRICS:
-            values[result["variant"]][metric].append(result["metrics"][metric])
-    return {
-        variant: {metric: mean_and_error(values[variant][metric]) for metric in METRICS}
-        for variant in variants
-    }
+    table = {}
+    for variant in variants:
+        paths = [_path(folder, unseen, n, seed, variant) for n in splits for seed in seeds]
+        runs = [json.loads(path.read_text())["metrics"] for path in paths]
+        table[variant] = {name: mean_and_error([run[name] for run in runs]) for name in METRICS}
+    return table
 
 
 if __name__ == "__main__":

@@ -16,22 +16,14 @@ from examples.fs_vae.stages import name_of
 from examples.mica import figures
 from examples.mica.config import PRESETS, Config
 from examples.mica.rows import ROWS, load_text, run_row
-from examples.runs import new_folder, save_checkpoint, write_json
+from examples.runs import exit_status, new_folder, save_checkpoint, write_json
 from examples.tables import markdown
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     args = parse(argv)
-    try:
-        execute(args)
-    except (ValueError, OSError, ModuleNotFoundError) as error:
-        print(f"mica: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("\nInterrupted: nothing but finished files was written.", file=sys.stderr)
-        return 130
-    return 0
+    return exit_status("mica", lambda: execute(args))
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
 SPECTRAL = ("none", "fres", "fret", "frest")
+HEADS = 4
 FILTERS = ("both", "global", "local")
 
 
@@ -51,6 +53,18 @@ class Config:
         for name in ("frames", "kernel", "embedding", "queue", "epochs", "batch_size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}.")
+        if not self.widths or min(self.widths) < 1:
+            raise ValueError(f"widths must be numbers of at least 1, got {self.widths}.")
+        if self.widths[-1] % HEADS:
+            raise ValueError(
+                f"widths must end in a multiple of {HEADS}, the harmonizer's heads, "
+                f"got {self.widths}."
+            )
+        for name in ("temperature", "student_temperature", "teacher_temperature", "lr"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be above 0, got {getattr(self, name)}.")
+        if not 0 <= self.momentum <= 1:
+            raise ValueError(f"momentum must lie between 0 and 1, got {self.momentum}.")
         if self.kernel % 2 == 0:
             raise ValueError(f"kernel must be odd, got {self.kernel}.")
 

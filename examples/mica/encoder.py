@@ -7,7 +7,7 @@ import itertools
 import torch
 from torch import Tensor, nn
 
-from examples.mica.config import Config
+from examples.mica.config import HEADS, Config
 from skelfreq import FreS, FreST, FreT
 from skelfreq.skeletons import adjacency, get_layout
 
@@ -95,7 +95,7 @@ class Harmonizer(nn.Module):
     def __init__(self, width: int, text_width: int, embedding: int) -> None:
         super().__init__()
         self.attention = nn.MultiheadAttention(
-            width, 4, kdim=text_width, vdim=text_width, batch_first=True
+            width, HEADS, kdim=text_width, vdim=text_width, batch_first=True
         )
         self.project = nn.Linear(width, embedding)
 

@@ -20,7 +20,7 @@ from examples.mica import figures
 from examples.mica.config import PRESETS, Config
 from examples.mica.encoder import Encoder
 from examples.mica.train import view
-from examples.runs import write_json
+from examples.runs import claim_folder, exit_status, write_json
 from examples.tables import markdown, mean_and_deviation, run_jobs
 from skelfreq.skeletons import get_layout
 
@@ -38,7 +38,13 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--workers", type=int, default=2, help="processes, one thread each")
     parser.add_argument("--out", type=Path, default=Path("runs/mica-robustness"))
     args = parser.parse_args(argv)
-    args.out.mkdir(parents=True, exist_ok=True)
+    return exit_status("mica.robustness", lambda: execute(args))
+
+
+def execute(args: argparse.Namespace) -> None:
+    """Run the jobs, write the tables, draw the figure."""
+    load(args.data)  # an unreadable file is found before any process starts
+    claim_folder(args.out, {"data": args.data, "epochs": args.epochs})
     jobs = [
         (args.data, spectral, seed, args.epochs, args.out / f"{spectral}-{seed}.json")
         for seed in args.seeds
@@ -50,7 +56,6 @@ def main(argv: list[str] | None = None) -> int:
     write_json(args.out / "table.json", table)
     figures.draw_robustness(table, args.out / "robustness.png")
     print(format_table(table) + f"\n\nPicture: {args.out / 'robustness.png'}")
-    return 0
 
 
 def _job(data: str, spectral: str, seed: int, epochs: int, path: Path) -> None:
@@ -73,14 +78,13 @@ def corrupted(data: str, config: Config) -> tuple[Labelled, dict[str, dict[int, 
     """
     clips = load(data)
     layout = get_layout(clips.layout)
-    train = clips.subset(clips.train)
+    train, test = clips.subset(clips.train), clips.subset(~clips.train)
 
     def ready(joints: Tensor, lengths: Tensor) -> Labelled:
         part = replace(test, joints=joints.numpy(), lengths=lengths.numpy())
         x = face_forward(centre_frames(resample_clips(part, config.frames), layout), layout)
         return Labelled(normalise(x, layout, scale="bones") / BONES, torch.from_numpy(test.labels))
 
-    test = clips.subset(~clips.train)
     joints, lengths = torch.from_numpy(test.joints), torch.from_numpy(test.lengths)
     generator = torch.Generator().manual_seed(1000 + config.seed)
     tests: dict[str, dict[int, Labelled]] = {"jitter": {}, "dropout": {}}

@@ -13,9 +13,9 @@ import torch
 from examples.data import load
 from examples.data.task import load_task
 from examples.fs_vae.stages import name_of
-from examples.mica.config import PRESETS
+from examples.mica.config import PRESETS, Config
 from examples.mica.rows import ROWS, load_text, run_row
-from examples.runs import write_json
+from examples.runs import claim_folder, exit_status, write_json
 from examples.tables import markdown, mean_and_deviation, run_jobs
 
 
@@ -31,9 +31,18 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--workers", type=int, default=2, help="processes, one thread each")
     parser.add_argument("--out", type=Path, default=Path("runs/mica-study"))
     args = parser.parse_args(argv)
-    args.out.mkdir(parents=True, exist_ok=True)
+    return exit_status("mica.study", lambda: execute(args))
+
+
+def execute(args: argparse.Namespace) -> None:
+    """Run the jobs and write the table."""
+    load(args.data)  # an unreadable file is found before any process starts
+    config = replace(PRESETS[args.config], seed=0)
+    config = config if args.epochs is None else replace(config, epochs=args.epochs)
+    settings = {"data": args.data, "validate": args.validate, "config": config.to_dict()}
+    claim_folder(args.out, settings)
     jobs = [
-        (row, seed, args.config, args.epochs, args.data, args.validate, _path(args.out, row, seed))
+        (row, replace(config, seed=seed), args.data, args.validate, _path(args.out, row, seed))
         for seed in args.seeds
         for row in args.rows
     ]
@@ -42,30 +51,18 @@ def main(argv: list[str] | None = None) -> int:
     table = summarise(args.out, args.rows, args.seeds)
     write_json(args.out / "table.json", table)
     print(markdown(table))
-    return 0
 
 
 def _path(folder: Path, row: str, seed: int) -> Path:
-    return folder / f"{list(ROWS).index(row)}-{seed}.json"
+    return folder / f"{row.replace(' ', '_')}-{seed}.json"
 
 
-def _job(
-    row: str,
-    seed: int,
-    preset: str,
-    epochs: int | None,
-    data: str,
-    validate: list[int] | None,
-    path: Path,
-) -> None:
+def _job(row: str, config: Config, data: str, validate: list[int] | None, path: Path) -> None:
     torch.set_num_threads(1)
-    config = replace(PRESETS[preset], seed=seed)
-    if epochs is not None:
-        config = replace(config, epochs=epochs)
     task = load_task(data, config.frames, body_frame=True, validate=validate)
     text = load_text(name_of(data, load(data).class_names), task.class_names)
     _model, scores, _history = run_row(row, config, task, text)
-    write_json(path, {"row": row, "seed": seed, "scores": scores})
+    write_json(path, {"row": row, "seed": config.seed, "scores": scores})
 
 
 def summarise(
