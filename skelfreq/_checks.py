@@ -66,21 +66,23 @@ def check_skeletons(name: str, x: Tensor, channels: int | None = None) -> None:
         )
 
 
-def check_lengths(lengths: Tensor, x: Tensor, dim: int, n: int | None = None) -> None:
+def check_lengths(
+    lengths: Tensor, x: Tensor, dim: int, n: int | None = None, name: str = "lengths"
+) -> None:
     """Raise unless ``lengths`` fits axis ``dim`` (of ``n`` points) of the batch ``x``.
 
     The values are looked at only on the CPU and outside tracing: reading them back from an
     accelerator would stall it.
     """
     if not isinstance(lengths, Tensor):
-        raise TypeError(f"lengths must be an integer tensor, got {type(lengths).__name__}.")
+        raise TypeError(f"{name} must be an integer tensor, got {type(lengths).__name__}.")
     if lengths.is_floating_point() or lengths.is_complex() or lengths.dtype == torch.bool:
-        raise TypeError(f"lengths must have an integer dtype, got {lengths.dtype}.")
+        raise TypeError(f"{name} must have an integer dtype, got {lengths.dtype}.")
     if dim == 0:
-        raise ValueError("dim must not be the batch axis 0 when lengths are given, got dim=0.")
+        raise ValueError(f"dim must not be the batch axis 0 when {name} are given, got dim=0.")
     if lengths.shape != x.shape[:1]:
         raise ValueError(
-            f"lengths must have shape ({x.shape[0]},), one entry per sample, "
+            f"{name} must have shape ({x.shape[0]},), one entry per sample, "
             f"got {tuple(lengths.shape)}."
         )
     if lengths.device.type == "cpu" and not torch.compiler.is_compiling() and lengths.numel():
@@ -88,7 +90,7 @@ def check_lengths(lengths: Tensor, x: Tensor, dim: int, n: int | None = None) ->
         n = x.shape[dim] if n is None else n
         if low < 0 or high > n:
             raise ValueError(
-                f"lengths must lie between 0 and {n}, the points along dim={dim}, "
+                f"{name} must lie between 0 and {n}, the points along dim={dim}, "
                 f"got values from {low} to {high}."
             )
 

@@ -339,6 +339,14 @@ def test_an_empty_person_gives_zeros_and_finite_gradients(gradient: str) -> None
 # --- Padding ------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int32])
+def test_lengths_of_any_integer_dtype(dtype: torch.dtype) -> None:
+    x, weight = normal(3, 2, 9, 4), normal(2, 2, seed=1)
+    lengths = torch.tensor([9, 0, 4])
+    expected = spectral_filter(x, weight, weight, 0.5, lengths=lengths)
+    assert torch.equal(spectral_filter(x, weight, weight, 0.5, lengths=lengths.to(dtype)), expected)
+
+
 @given(st.integers(1, 40), st.data())
 def test_padded_dft_is_that_of_each_signal(n: int, data: st.DataObject) -> None:
     lengths = torch.tensor(data.draw(st.lists(st.integers(0, n), min_size=1, max_size=3)))
@@ -458,6 +466,10 @@ BINS = torch.zeros(2, 3, 4)
         (lambda: adaptive_spectral_mask(BINS, BINS.double(), 1.0, 2, 1), TypeError, ["float64"]),
         (lambda: adaptive_spectral_mask(BINS, BINS, torch.zeros(2), 2, 1), ValueError,
          ["threshold", "(2,)"]),
+        (lambda: adaptive_spectral_mask(BINS, BINS, 1.0, 2, 1, num_bins=torch.tensor([5, 0])),
+         ValueError, ["num_bins", "0 to 5"]),
+        (lambda: adaptive_spectral_mask(BINS, BINS, 1.0, 2, 1, num_bins=torch.ones(2)),
+         TypeError, ["num_bins", "float32"]),
         (lambda: adaptive_spectral_mask(BINS, BINS, 1.0, 2, 2), ValueError, ["channel_dim", "2"]),
         (lambda: adaptive_spectral_mask(BINS, BINS, 1.0, 2, 1, "sigmoid", temperature=0.0),
          ValueError, ["temperature", "0.0"]),

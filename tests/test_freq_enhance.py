@@ -492,6 +492,7 @@ def test_forward_errors() -> None:
         ((10, torch.ones(0), 3, 0.3), ValueError, r"weights must have shape \[num_bands\]"),
         ((10, torch.ones(3).long(), 3, 0.3), TypeError, "weights must have a real"),
         ((10, torch.ones(3), 3, torch.ones(2)), ValueError, "strength must be one number"),
+        ((10, torch.ones(3), 3, float("nan")), ValueError, "strength must be finite, got nan"),
         ((10, torch.ones(3), -1, 0.3), ValueError, "split must be at least 0"),
         ((0, torch.ones(3), 3, 0.3), ValueError, "n must be at least 1"),
         ((10, torch.ones(3), 3, 0.3, 0), ValueError, "divisor must be at least 1"),

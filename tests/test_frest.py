@@ -510,6 +510,7 @@ def test_repr_shows_the_configuration() -> None:
         (lambda: FreT(3, weight="full"), ValueError, ["num_frames", "'full'"]),
         (lambda: FreT(3, use_global=False, use_local=False), ValueError, ["use_global"]),
         (lambda: FreST(3, gradient="ste"), ValueError, ["gradient", "'ste'"]),
+        (lambda: FreT(3, threshold=float("nan")), ValueError, ["threshold", "finite", "nan"]),
         (lambda: FreST(3, temperature=0), ValueError, ["temperature", "0"]),
         (lambda: FreST(3, init="one"), ValueError, ["init", "'one'"]),
         (lambda: FreST(-3), ValueError, ["channels", "-3"]),

@@ -267,3 +267,16 @@ def test_tied_margins_are_one_point() -> None:
     for order in ([0, 1], [1, 0]):
         _, seen, unseen = seen_unseen_curve(scores[order], target[order], [0])
         assert seen.tolist() == [1, 0, 0] and unseen.tolist() == [0, 1, 1]
+
+
+def test_seen_classes_may_be_a_set() -> None:
+    scores, target = torch.eye(3)[[0, 1, 2, 1]], torch.tensor([0, 1, 2, 2])
+    assert generalized_zero_shot_accuracy(
+        scores.argmax(1), target, {0, 1}
+    ) == generalized_zero_shot_accuracy(scores.argmax(1), target, [0, 1])
+    for got, value in zip(
+        seen_unseen_curve(scores, target, {0, 1}),
+        seen_unseen_curve(scores, target, [0, 1]),
+        strict=True,
+    ):
+        assert torch.equal(got, value)

@@ -58,7 +58,7 @@ def calibrated_alignment_loss(
     -----
     For one modality; the symmetric loss of the paper is the sum for text (decoded from the
     skeleton latent) and skeleton (decoded from the text latent). Gradients stay finite for any
-    distance; the released formula gives NaN once ``exp`` overflows.
+    distance whose square the dtype holds; the released formula gives NaN once ``exp`` overflows.
     Cost: two passes. Source: FS-VAE, section 3.4 (calibrated cross-alignment).
 
     Examples

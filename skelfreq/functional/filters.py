@@ -80,7 +80,8 @@ def adaptive_spectral_mask(
         A part is not real floating point, their dtypes differ, ``num_bins`` is not integer.
     ValueError
         Shapes differ, ``dim`` and ``channel_dim`` are one axis or no axes of ``re``, unknown
-        ``gradient``, more than one threshold, a temperature of 0 or less with "sigmoid".
+        ``gradient``, more than one threshold, a temperature of 0 or less with "sigmoid",
+        ``num_bins`` outside [0, F].
 
     Notes
     -----
@@ -109,13 +110,15 @@ def adaptive_spectral_mask(
     check_option("gradient", gradient, GRADIENTS)
     if gradient == "sigmoid" and not temperature > 0:
         raise ValueError(f"temperature must be above 0, got {temperature!r}.")
+    if num_bins is not None:
+        check_lengths(num_bins, re, dim, name="num_bins")
     dtype = compute_dtype(re)
     theta = _one_number(threshold, re, dtype)
     with autocast_off(re):
         if gradient != "sigmoid":
             re, im = re.detach(), im.detach()
         if num_bins is not None:
-            num_bins = num_bins.to(re.device)
+            num_bins = num_bins.to(re.device, torch.int64)
         axes = Axes(dim, channel_dim)
         relative = relative_energy(re.to(dtype), im.to(dtype), axes, num_bins)
         if gradient == "sigmoid":
@@ -241,7 +244,7 @@ def spectral_filter(
 
 def bins_of(lengths: Tensor) -> Tensor:
     """Return the number of bins of signals of ``lengths`` points; none for no points."""
-    return torch.where(lengths > 0, lengths // 2 + 1, 0)
+    return torch.where(lengths > 0, lengths.long() // 2 + 1, 0)
 
 
 def _two_axes(name: str, x: Tensor, dim: int, channel_dim: int) -> tuple[int, int]:

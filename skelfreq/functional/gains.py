@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -127,6 +129,8 @@ def band_gains(
         raise ValueError(f"weights must have shape [num_bands], got {tuple(weights.shape)}.")
     if isinstance(strength, Tensor) and strength.numel() != 1:
         raise ValueError(f"strength must be one number, got shape {tuple(strength.shape)}.")
+    if not isinstance(strength, Tensor) and not math.isfinite(strength):
+        raise ValueError(f"strength must be finite, got {strength}.")
     num_bands = weights.shape[0]
     slopes = band_slopes(n, num_bands, split, divisor, last)
     return gains_of_bands(weights, strength, slopes.to(weights.device))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from typing import NamedTuple, TypeVar
 
 import torch
@@ -73,7 +73,7 @@ def harmonic_mean(seen: _Number, unseen: _Number) -> _Number:
 
 
 def generalized_zero_shot_accuracy(
-    pred: Tensor, target: Tensor, seen_classes: Sequence[int] | Tensor, average: str = "micro"
+    pred: Tensor, target: Tensor, seen_classes: Collection[int] | Tensor, average: str = "micro"
 ) -> GeneralizedAccuracy:
     """Accuracy on seen classes, on unseen classes, and their harmonic mean.
 
@@ -81,7 +81,7 @@ def generalized_zero_shot_accuracy(
     ----------
     pred, target : Tensor
         Integer [n], predicted and true class numbers, among all classes.
-    seen_classes : sequence of int or Tensor
+    seen_classes : collection of int, or Tensor
         Class numbers seen in training; every other one is unseen.
     average : {"micro", "macro"}
         Mean over samples, or mean over the classes that occur in ``target``.
@@ -123,7 +123,7 @@ def generalized_zero_shot_accuracy(
 
 
 def seen_unseen_curve(
-    scores: Tensor, target: Tensor, seen_classes: Sequence[int] | Tensor, average: str = "micro"
+    scores: Tensor, target: Tensor, seen_classes: Collection[int] | Tensor, average: str = "micro"
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Accuracies on seen and unseen classes for every handicap of the seen classes' scores.
 
@@ -136,7 +136,7 @@ def seen_unseen_curve(
         [n, K], larger is more likely; probabilities or logits, finite.
     target : Tensor
         Integer [n].
-    seen_classes : sequence of int or Tensor
+    seen_classes : collection of int, or Tensor
         Columns of the seen classes.
     average : {"micro", "macro"}
         As :func:`generalized_zero_shot_accuracy`.
@@ -176,7 +176,7 @@ def seen_unseen_curve(
     if not bool(scores.isfinite().all()):
         raise ValueError("scores must be finite, got NaN or infinity.")
     seen_weight, unseen_weight = _weights(target, seen_classes, average)
-    classes, named = scores.shape[1], torch.as_tensor(seen_classes, device=scores.device)
+    classes, named = scores.shape[1], _named(seen_classes, scores.device)
     for name, values in (("target", target), ("seen_classes", named)):
         if int(values.max()) >= classes:
             raise ValueError(
@@ -201,7 +201,7 @@ def seen_unseen_curve(
 
 
 def area_under_seen_unseen_curve(
-    scores: Tensor, target: Tensor, seen_classes: Sequence[int] | Tensor, average: str = "micro"
+    scores: Tensor, target: Tensor, seen_classes: Collection[int] | Tensor, average: str = "micro"
 ) -> float:
     """Area under :func:`seen_unseen_curve` (AUSUC): zero-shot quality at no chosen handicap.
 
@@ -243,12 +243,17 @@ def _check_classes(name: str, value: Tensor) -> None:
         raise ValueError(f"{name} must hold class numbers from 0, got {int(value.min())}.")
 
 
+def _named(classes: Collection[int] | Tensor, device: torch.device) -> Tensor:
+    """Return class numbers as a tensor; a set has no order that torch would read."""
+    return torch.as_tensor(classes if isinstance(classes, Tensor) else [*classes], device=device)
+
+
 def _weights(
-    target: Tensor, seen_classes: Sequence[int] | Tensor, average: str
+    target: Tensor, seen_classes: Collection[int] | Tensor, average: str
 ) -> tuple[Tensor, Tensor]:
     """Return what each sample counts in the accuracy on seen and on unseen classes."""
     check_option("average", average, AVERAGES)
-    named = torch.as_tensor(seen_classes, device=target.device)
+    named = _named(seen_classes, target.device)
     if named.numel():  # an empty list has no integer dtype
         _check_classes("seen_classes", named)
     is_seen = torch.isin(target, named)

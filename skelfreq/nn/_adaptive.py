@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from typing import TypeVar
 
 import torch
@@ -49,6 +50,8 @@ class AdaptiveBlock(nn.Module):
         check_option("init", init, ("normal", "identity"))
         if not temperature > 0:
             raise ValueError(f"temperature must be above 0, got {temperature!r}.")
+        if threshold is not None and not math.isfinite(threshold):
+            raise ValueError(f"threshold must be finite, got {threshold}.")
         if not (use_global or use_local):
             raise ValueError("use_global or use_local must be True, got False for both.")
         if init == "identity" and not residual and (decoupling is not None or not use_global):
