@@ -171,9 +171,10 @@ def apply_along(matrix: Tensor, x: Tensor, dim: int) -> Tensor:
 def pieces(independent: bool, *tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
     """Cut tensors along axis 0, if it is independent, into what a CPU's cache holds."""
     first = tensors[0]
-    whole = not independent or first.device.type != "cpu"
-    rows = first.shape[0] if whole else PIECE // max(first[:1].numel(), 1)
-    return zip(*(torch.split(tensor, max(rows, 1)) for tensor in tensors), strict=True)
+    rows = max(PIECE // max(first[:1].numel(), 1), 1)
+    if not independent or first.device.type != "cpu" or rows >= first.shape[0]:
+        return iter([tensors])
+    return zip(*(torch.split(tensor, rows) for tensor in tensors), strict=True)
 
 
 def zero_padding(x: Tensor, lengths: Tensor, dim: int) -> Tensor:

@@ -6,11 +6,13 @@ transforms leave them for nothing, and every other operation then runs along mem
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
 from skelfreq.functional._basis import Kind, basis, bin_weights, constant, pieces
-from skelfreq.functional._spectral import Axes, Pair, hard_mask, over_median
+from skelfreq.functional._spectral import EPSILON, Axes, Pair, hard_mask
 
 # Beyond this an FFT is faster than the product with a basis; from the lower bound on it is so
 # where n has no prime factor above 5.
@@ -25,6 +27,24 @@ def pair_basis(kind: Kind, n: int, dtype: torch.dtype, device: torch.device) -> 
     """Return the basis whose bins hold both parts side by side, as complex numbers do."""
     order = torch.arange(2 * (n // 2 + 1), device=device).view(2, -1).mT.flatten()
     return basis(kind, n, dtype, device).index_select(0 if kind == "rdft" else 1, order)
+
+
+class Factors(NamedTuple):
+    """Real factors of the two parts of each bin, [bins, 2] or [2]."""
+
+    # Imaginary parts at DC and Nyquist act on no real signal: 0 there, else 1.
+    effect: Tensor
+    # Every other bin stands for two.
+    weight: Tensor
+    conjugate: Tensor
+
+
+@constant
+def factors(n: int, dtype: torch.dtype, device: torch.device) -> Factors:
+    """Return the factors for axes of ``n`` points."""
+    count = bin_weights(n, device).to(dtype)
+    effect = torch.stack([torch.ones_like(count), (count == 2).to(dtype)], -1)
+    return Factors(effect, count.unsqueeze(-1), torch.tensor([1, -1], dtype=dtype, device=device))
 
 
 def by_fft(n: int) -> bool:
@@ -58,15 +78,13 @@ def synthesise(bins: Tensor, n: int, dim: int) -> Tensor:
 
 def planes_of(whole: Pair, local: Pair | None, n: int, axes: Axes) -> Planes:
     """Return both filters as [..., bins, 2] in the order of :func:`analyse`'s axes."""
-    device = whole.re.device
-    # What acts on no real signal, imaginary parts at DC and Nyquist, is taken out beforehand.
-    inner = (bin_weights(n, device) == 2).to(whole.re.dtype)
     shape = [*whole.re.shape]
     shape[axes.bins] = n // 2 + 1
+    effect = factors(n, whole.re.dtype, whole.re.device).effect
     planes = []
     for pair in (whole,) if local is None else (whole, local):
-        real, imaginary = (part.expand(shape).movedim(axes.bins, -1) for part in pair)
-        planes.append(torch.stack([real, imaginary * inner], -1))
+        parts = [part.expand(shape).movedim(axes.bins, -1) for part in pair]
+        planes.append(torch.stack(parts, -1) * effect)
     return planes[0], planes[1] if local is not None else None
 
 
@@ -83,6 +101,15 @@ def channels_of(axes: Axes) -> int:
 def paired(mask: Tensor) -> Tensor:
     """Return each number of ``mask`` twice, for the two parts of a bin."""
     return torch.stack([mask, mask], -1)
+
+
+def lower_median(energy: Tensor) -> Tensor:
+    """Return the lower median of the last axis."""
+    middle = (energy.shape[-1] - 1) // 2
+    if energy.device.type == "cpu":
+        return energy.kthvalue(middle + 1, -1, keepdim=True).values
+    # There kthvalue is not deterministic.
+    return energy.sort(-1).values[..., middle : middle + 1]
 
 
 def joined(planes: Planes, mask: Tensor | None) -> Tensor:
@@ -104,7 +131,7 @@ def filtered(
         if theta is not None:
             squares = torch.view_as_real(spectrum).square()
             energy = squares.sum(channels_of(axes), keepdim=True).sum(-1)
-            mask = hard_mask(over_median(energy, energy.ndim - 1), theta, gradient)
+            mask = hard_mask(energy / (lower_median(energy) + EPSILON), theta, gradient)
             masks.append(mask)
         spectrum.mul_(joined(planes, mask))
         target.copy_(synthesise(spectrum, n, axes.bins))
@@ -117,8 +144,8 @@ def gradients(
     """Return the gradients of :func:`filtered` by ``x`` and by each filter."""
     n, given = x.shape[axes.bins], [plane for plane in planes if plane is not None]
     by_x = torch.empty_like(x, memory_format=torch.contiguous_format)
-    conjugate = x.new_tensor([1.0, -1.0])
-    whole, *local = (plane * conjugate for plane in given)
+    factor = factors(n, x.dtype, x.device)
+    whole, *local = (plane * factor.conjugate for plane in given)
     sums = [torch.zeros_like(plane) for plane in given]
     masked = pieces(0 not in axes, x, upstream, by_x, *([] if masks is None else [masks]))
     for part, above, target, *mask in masked:
@@ -130,9 +157,8 @@ def gradients(
         sums[0] += terms.sum_to_size(given[0].shape)
         if mask:
             sums[1] += (terms * paired(mask[0])).sum_to_size(given[1].shape)
-    # Every bin but DC and Nyquist stands for two; in the gradient of x the 2 cancels.
-    twice = bin_weights(n, x.device).to(x.dtype).unsqueeze(-1)
-    return by_x, [total * twice for total in sums]
+    # In the gradient of x the 2 of each bin that stands for two cancels.
+    return by_x, [total * factor.weight for total in sums]
 
 
 def threshold_gradient(gradient: str, by_whole: Tensor, local: Tensor) -> Tensor:

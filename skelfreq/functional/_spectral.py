@@ -32,12 +32,7 @@ def relative_energy(re: Tensor, im: Tensor, axes: Axes, num_bins: Tensor | None 
     # Summed apart, so that no more than one square of the spectrum lives at a time.
     energy = re.square().sum(axes.channels, keepdim=True)
     energy = energy + im.square().sum(axes.channels, keepdim=True)
-    return over_median(energy, axes.bins, num_bins)
-
-
-def over_median(energy: Tensor, dim: int, num_bins: Tensor | None = None) -> Tensor:
-    """Return ``energy`` over the lower median of the bins present along ``dim``."""
-    return energy / (_lower_median(energy, dim, num_bins) + EPSILON)
+    return energy / (_lower_median(energy, axes.bins, num_bins) + EPSILON)
 
 
 def hard_mask(relative: Tensor, theta: Tensor, gradient: str) -> Tensor:
