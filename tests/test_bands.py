@@ -94,6 +94,21 @@ def test_gain_gradients_of_every_way(
     assert torch.autograd.gradgradcheck(function, (x, gain))
 
 
+@pytest.mark.parametrize(("rows", "n"), [(200, 30), (20, 30), (4, 400)])
+def test_gain_gradients_under_vmap_and_autocast(rows: int, n: int) -> None:
+    leaves = [normal(rows, n).float(), normal(n, seed=1).float()]
+    leaves = [leaf.requires_grad_() for leaf in leaves]
+    y, above = apply_gain(*leaves), normal(3, rows, n, seed=2).float()
+    each = [torch.autograd.grad(y, leaves, one, retain_graph=True) for one in above]
+    with torch.autocast("cpu", torch.bfloat16):
+        once = torch.autograd.grad(y, leaves, above[0], retain_graph=True)
+    for got, value in zip(once, each[0], strict=True):
+        assert torch.equal(got, value)
+    batched = torch.autograd.grad(y, leaves, above, is_grads_batched=True)
+    for got, values in zip(batched, zip(*each, strict=True), strict=True):
+        assert_close(got, torch.stack(values))
+
+
 # torch loads the rules of forward mode through a compiler that it has deprecated.
 @pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")
 @pytest.mark.parametrize("n", [12, 600])

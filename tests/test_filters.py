@@ -245,7 +245,7 @@ def test_gradcheck(n: int, padded: bool) -> None:
 
 @pytest.mark.parametrize("weight", WEIGHTS)
 @pytest.mark.parametrize("gradient", ["straight_through", "tslanet"])
-@pytest.mark.parametrize(("dim", "channel_dim"), [(2, 1), (3, 1), (1, 3), (0, 1), (2, 0)])
+@pytest.mark.parametrize(("dim", "channel_dim"), [(2, 1), (3, 1), (1, 3), (0, 1), (0, 3), (2, 0)])
 def test_own_gradient_equals_autograds(
     weight: str,
     gradient: str,
@@ -283,6 +283,56 @@ def test_own_gradient_of_one_filter(alone: str) -> None:
     plain = torch.autograd.grad(spectral_filter(x, *given).square().sum(), leaves, None, True, True)
     for got, value in zip(lean, plain, strict=True):
         assert_close(got, value)
+
+
+@pytest.mark.parametrize("frozen", [0, 1, 2, 3])
+def test_frozen_inputs_get_no_gradient(frozen: int) -> None:
+    leaves = [normal(3, 4, 6, 5), normal(4, 2, seed=1), normal(4, 2, seed=2), torch.full((1,), 0.7)]
+    leaves = [leaf.double().requires_grad_() for leaf in leaves]
+    everything = torch.autograd.grad(spectral_filter(*leaves).square().sum(), leaves)
+    rest = [leaf for i, leaf in enumerate(leaves) if i != frozen]
+    leaves[frozen].requires_grad_(False)
+    some = torch.autograd.grad(spectral_filter(*leaves).square().sum(), rest)
+    for got, value in zip(some, [g for i, g in enumerate(everything) if i != frozen], strict=True):
+        assert torch.equal(got, value)
+
+
+def test_many_gradients_at_once() -> None:
+    leaves = [normal(2, 3, 6, 4), normal(3, 2, seed=1), normal(3, 2, seed=2), torch.full((1,), 0.7)]
+    leaves = [leaf.double().requires_grad_() for leaf in leaves]
+    y, above = spectral_filter(*leaves), normal(5, 2, 3, 6, 4, seed=3)
+    each = [torch.autograd.grad(y, leaves, one, retain_graph=True) for one in above]
+    batched = torch.autograd.grad(y, leaves, above, is_grads_batched=True)
+    for got, values in zip(batched, zip(*each, strict=True), strict=True):
+        assert_close(got, torch.stack(values))
+
+
+@pytest.mark.parametrize("n", [30, 64])
+def test_backward_under_autocast(n: int) -> None:
+    leaves = [normal(2, 3, n, 4), normal(3, 2, seed=1), normal(3, 2, seed=2), torch.full((1,), 0.7)]
+    leaves = [leaf.float().requires_grad_() for leaf in leaves]
+    y = spectral_filter(*leaves)
+    plain = torch.autograd.grad(y, leaves, torch.ones_like(y), retain_graph=True)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = torch.autograd.grad(y, leaves, torch.ones_like(y))
+    for got, value in zip(found, plain, strict=True):
+        assert torch.equal(got, value)
+
+
+# torch loads the rules of forward mode through a compiler that it has deprecated.
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")
+def test_compiled_transforms(fresh_dynamo: None) -> None:
+    x, other, pair = normal(2, 3, 6, 4), normal(2, 3, 6, 4, seed=1), normal(3, 2, seed=2)
+
+    def loss(x: Tensor) -> Tensor:
+        return spectral_filter(x, pair, pair, 0.7).square().sum()
+
+    def tangent(x: Tensor, other: Tensor) -> Tensor:
+        return torch.func.jvp(lambda x: spectral_filter(x, pair, pair, 0.7), (x,), (other,))[1]
+
+    for function, inputs in ((torch.func.grad(loss), (x,)), (tangent, (x, other))):
+        compiled = torch.compile(function, backend="aot_eager", fullgraph=True)
+        assert_close(compiled(*inputs), function(*inputs))
 
 
 @pytest.mark.parametrize("alone", [None, "global", "local"])
@@ -448,6 +498,7 @@ BINS = torch.zeros(2, 3, 4)
         (lambda: spectral_filter(X, W.long()), TypeError, ["global_weight", "int64"]),
         (lambda: spectral_filter(X), ValueError, ["global_weight or local_weight"]),
         (lambda: spectral_filter(X, W, W), ValueError, ["threshold", "None"]),
+        (lambda: spectral_filter(X, W, W, float("inf")), ValueError, ["threshold", "finite"]),
         (lambda: spectral_filter(X, W[:2]), ValueError, ["global_weight", "(3, 2)", "(2, 2)"]),
         (lambda: spectral_filter(X, None, W, 1.0, weight="full"), ValueError,
          ["local_weight", "(3, 4, 2)", "'full'", "(3, 2)"]),

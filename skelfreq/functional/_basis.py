@@ -135,11 +135,7 @@ def only_backward() -> bool:
 
     Those take the plain operations, which they can see through.
     """
-    return not (
-        torch.compiler.is_compiling()
-        or torch._C._functorch.maybe_current_level() is not None
-        or torch.autograd.forward_ad._current_level >= 0
-    )
+    return not (torch.compiler.is_compiling() or transformed())
 
 
 def compiles_training(x: Tensor) -> bool:
@@ -148,8 +144,38 @@ def compiles_training(x: Tensor) -> bool:
     An export needs plain operations, which other runtimes know, and a GPU's compiler fuses them.
     """
     exporting = getattr(torch.compiler, "is_exporting", torch.compiler.is_compiling)
-    wanted = torch.compiler.is_compiling() and not exporting() and torch.is_grad_enabled()
-    return wanted and x.device.type == "cpu"
+    tracing = torch.compiler.is_compiling() and not exporting() and not transformed()
+    return tracing and torch.is_grad_enabled() and x.device.type == "cpu"
+
+
+def transformed() -> bool:
+    """Whether vmap, a functional gradient or a tangent is at work."""
+    return _functional() or torch.autograd.forward_ad._current_level >= 0
+
+
+# The compiler cannot trace the question; under it the answer is that of the moment it traces.
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+def _functional() -> bool:
+    return torch._C._functorch.maybe_current_level() is not None
+
+
+def needs_plain_gradient(upstream: Tensor) -> bool:
+    """Whether a gradient of the gradient is asked for, or many gradients at once."""
+    many = torch._C._functorch.is_legacy_batchedtensor(upstream)  # is_grads_batched=True
+    return torch.is_grad_enabled() or many or transformed()
+
+
+def gradients_of(
+    function: Callable[[], Tensor], inputs: tuple[Tensor | None, ...], upstream: Tensor
+) -> tuple[Tensor | None, ...]:
+    """Return autograd's gradients of ``function()`` by the ``inputs`` that have one."""
+    wanted = [value for value in inputs if value is not None and value.requires_grad]
+    with torch.enable_grad():
+        out = function()
+    found = iter(torch.autograd.grad(out, wanted, upstream, create_graph=torch.is_grad_enabled()))
+    return tuple(
+        next(found) if value is not None and value.requires_grad else None for value in inputs
+    )
 
 
 def apply_along(matrix: Tensor, x: Tensor, dim: int) -> Tensor:

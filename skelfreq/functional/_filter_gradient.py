@@ -7,7 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from skelfreq._checks import autocast_off
+from skelfreq.functional._basis import gradients_of, needs_plain_gradient
 from skelfreq.functional._lean_filter import (
+    Wanted,
     filtered,
     gradients,
     pair_of,
@@ -38,24 +41,19 @@ class _Filter(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
         x, theta, mask, whole, local = ctx.saved_tensors
-        if torch.is_grad_enabled():
-            # A gradient of the gradient is asked for: autograd's own has one.
-            again = plain_filter(
-                x,
-                pair_of(whole, ctx.axes.bins),
-                None if local is None else pair_of(local, ctx.axes.bins),
-                theta,
-                ctx.axes,
-                ctx.gradient,
-            )
-            inputs = (x, None, None, theta, whole, local)
-            wanted = [value for value in inputs if value is not None and value.requires_grad]
-            found = iter(torch.autograd.grad(again, wanted, upstream, create_graph=True))
-            return tuple(
-                next(found) if value is not None and value.requires_grad else None
-                for value in inputs
-            )
-        by_x, sums = gradients(x, ctx.axes, mask, (whole, local), upstream)
+        inputs = (x, None, None, theta, whole, local)
+        # An autocast region around backward() is none of its business.
+        with autocast_off(upstream):
+            if needs_plain_gradient(upstream):
+
+                def plain() -> Tensor:
+                    first = pair_of(whole, ctx.axes.bins)
+                    second = None if local is None else pair_of(local, ctx.axes.bins)
+                    return plain_filter(x, first, second, theta, ctx.axes, ctx.gradient)
+
+                return gradients_of(plain, inputs, upstream)
+            wanted = Wanted(ctx.needs_input_grad[0], any(ctx.needs_input_grad[3:]))
+            by_x, sums = gradients(x, ctx.axes, mask, (whole, local), upstream, wanted)
         if theta is None:
             return by_x, None, None, None, sums[0], None
         by_theta = threshold_gradient(ctx.gradient, sums[0], local)
@@ -98,7 +96,7 @@ def _backward(
     local: Tensor | None,
     upstream: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    by_x, sums = gradients(x, Axes(bins, channels), mask, (whole, local), upstream)
+    by_x, sums = gradients(x, Axes(bins, channels), mask, (whole, local), upstream, Wanted())
     return by_x, sums[0], x.new_empty(0) if local is None else sums[1]
 
 

@@ -7,8 +7,23 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from skelfreq.functional._basis import PIECE, apply_along, basis, pieces
-from skelfreq.functional._fft_cosine import Tables, along, analyse, synthesise, tables
+from skelfreq._checks import autocast_off
+from skelfreq.functional._basis import (
+    PIECE,
+    apply_along,
+    basis,
+    gradients_of,
+    needs_plain_gradient,
+    pieces,
+)
+from skelfreq.functional._fft_cosine import (
+    Tables,
+    along,
+    analyse,
+    long_transform,
+    synthesise,
+    tables,
+)
 
 # Beyond this FFTs are faster than products. Up to here: one product with an n × n operator for at
 # least so many rows a point, two with the basis for fewer.
@@ -37,32 +52,27 @@ class _Gain(torch.autograd.Function):
         return out
 
     @staticmethod
-    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, Tensor, None]:
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
         x, gain, kept = ctx.saved_tensors
-        if torch.is_grad_enabled():
-            by_x, by_gain = _Gradients.apply(x, gain, upstream, ctx.dim)  # type: ignore[no-untyped-call]
-        else:
-            by_x, by_gain = gradients(x, gain, upstream, ctx.dim, kept)
-        return by_x, by_gain, None
+        # An autocast region around backward() is none of its business.
+        with autocast_off(upstream):
+            if needs_plain_gradient(upstream):
+
+                def plain() -> Tensor:
+                    return plain_gain(x, gain, ctx.dim)
+
+                return gradients_of(plain, (x, gain, None), upstream)
+            by_gain = ctx.needs_input_grad[1]
+            return *gradients(x, gain, upstream, ctx.dim, kept, by_gain), None
 
 
-class _Gradients(torch.autograd.Function):
-    """Both gradients of :class:`_Gain`, where a gradient of them is asked for."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, x: Tensor, gain: Tensor, upstream: Tensor, dim: int
-    ) -> tuple[Tensor, Tensor]:
-        ctx.save_for_backward(x, gain, upstream)
-        ctx.dim = dim
-        return gradients(x, gain, upstream, dim, None)
-
-    @staticmethod
-    def backward(ctx: Any, *above: Tensor) -> tuple[Tensor | None, ...]:
-        x, gain, upstream = ctx.saved_tensors
-        by_upstream, by_gain = _Gradients.apply(upstream, gain, above[0], ctx.dim)  # type: ignore[no-untyped-call]
-        by_upstream = by_upstream + apply_curve(x, above[1], ctx.dim)
-        return apply_curve(upstream, above[1], ctx.dim), by_gain, by_upstream, None
+def plain_gain(x: Tensor, gain: Tensor, dim: int) -> Tensor:
+    """Return ``idct(gain * dct(x))`` by operations that autograd and vmap see through."""
+    n, curve = gain.shape[0], along(gain, dim, x.ndim)
+    if n > PRODUCT_MAX_POINTS:
+        return long_transform(long_transform(x, dim, inverse=False) * curve, dim, inverse=True)
+    matrix = basis("dct", n, x.dtype, x.device)
+    return apply_along(matrix.mT, apply_along(matrix, x, dim) * curve, dim)
 
 
 def scaled(x: Tensor, gain: Tensor, dim: int) -> tuple[Tensor, Tensor | None]:
@@ -83,21 +93,28 @@ def scaled(x: Tensor, gain: Tensor, dim: int) -> tuple[Tensor, Tensor | None]:
 
 
 def gradients(
+    x: Tensor, gain: Tensor, upstream: Tensor, dim: int, kept: Tensor | None, by_gain: bool
+) -> tuple[Tensor, Tensor | None]:
+    """Return the gradients of :func:`scaled` by ``x`` and, if wanted, by ``gain``."""
+    n = gain.shape[0]
+    if n > PRODUCT_MAX_POINTS:
+        return _long_gradients(x, gain, upstream, dim, kept)
+    matrix = basis("dct", n, x.dtype, x.device)
+    if by_operator(x, n):
+        kept = operator(gain) if kept is None else kept
+        by_x = apply_along(kept, upstream, dim)
+        # The gradient of the operator, seen in the basis: what stands on the diagonal.
+        return by_x, ((matrix @ outer(upstream, x, dim)) * matrix).sum(1) if by_gain else None
+    spectrum = apply_along(matrix, x, dim) if kept is None else kept
+    slopes = apply_along(matrix, upstream, dim)
+    found = (spectrum * slopes).movedim(dim, -1).reshape(-1, n).sum(0) if by_gain else None
+    return apply_along(matrix.mT, slopes.mul_(along(gain, dim, x.ndim)), dim), found
+
+
+def _long_gradients(
     x: Tensor, gain: Tensor, upstream: Tensor, dim: int, kept: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    """Return the gradients of :func:`scaled` by ``x`` and ``gain``."""
     n = gain.shape[0]
-    if n <= PRODUCT_MAX_POINTS:
-        matrix = basis("dct", n, x.dtype, x.device)
-        if by_operator(x, n):
-            kept = operator(gain) if kept is None else kept
-            # The gradient of the operator, seen in the basis: what stands on the diagonal.
-            by_gain = ((matrix @ outer(upstream, x, dim)) * matrix).sum(1)
-            return apply_along(kept, upstream, dim), by_gain
-        spectrum = apply_along(matrix, x, dim) if kept is None else kept
-        slopes = apply_along(matrix, upstream, dim)
-        by_gain = (spectrum * slopes).movedim(dim, -1).reshape(-1, n).sum(0)
-        return apply_along(matrix.mT, slopes.mul_(along(gain, dim, x.ndim)), dim), by_gain
     table, by_x = tables(n, x.dtype, x.device), torch.empty_like(x)
     by_part = x.new_zeros(2 * (n // 2 + 1))
     for part, above, target in pieces(dim > 0, x, upstream, by_x):

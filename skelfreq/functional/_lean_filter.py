@@ -138,10 +138,22 @@ def filtered(
     return out, torch.cat(masks) if masks else None
 
 
+class Wanted(NamedTuple):
+    """Which gradients are."""
+
+    by_x: bool = True
+    by_filters: bool = True
+
+
 def gradients(
-    x: Tensor, axes: Axes, masks: Tensor | None, planes: Planes, upstream: Tensor
+    x: Tensor,
+    axes: Axes,
+    masks: Tensor | None,
+    planes: Planes,
+    upstream: Tensor,
+    wanted: Wanted,
 ) -> tuple[Tensor, list[Tensor]]:
-    """Return the gradients of :func:`filtered` by ``x`` and by each filter."""
+    """Return the gradients of :func:`filtered` by ``x`` and by each filter, where wanted."""
     n, given = x.shape[axes.bins], [plane for plane in planes if plane is not None]
     by_x = torch.empty_like(x, memory_format=torch.contiguous_format)
     factor = factors(n, x.dtype, x.device)
@@ -150,8 +162,11 @@ def gradients(
     masked = pieces(0 not in axes, x, upstream, by_x, *([] if masks is None else [masks]))
     for part, above, target, *mask in masked:
         slopes = analyse(above, axes.bins)
-        back = slopes * joined((whole, local[0] if local else None), mask[0] if mask else None)
-        target.copy_(synthesise(back, n, axes.bins))
+        if wanted.by_x:
+            back = slopes * joined((whole, local[0] if local else None), mask[0] if mask else None)
+            target.copy_(synthesise(back, n, axes.bins))
+        if not wanted.by_filters:
+            continue
         slopes *= analyse(part, axes.bins).conj_physical_()
         terms = torch.view_as_real(slopes)
         sums[0] += terms.sum_to_size(given[0].shape)

@@ -74,8 +74,8 @@ def joined(whole: Pair, local: Pair | None, mask: Tensor | None) -> Pair:
 
 def product(a: Pair, b: Pair) -> Pair:
     """Multiply complex numbers."""
-    re = torch.addcmul(a.re * b.re, a.im, b.im, value=-1)
-    return Pair(re, torch.addcmul(a.re * b.im, a.im, b.re))
+    # No addcmul with value=-1: torch 2.13 crashes when it compiles the tangent of one.
+    return Pair(a.re * b.re - a.im * b.im, torch.addcmul(a.re * b.im, a.im, b.re))
 
 
 def plain_filter(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -261,6 +263,8 @@ def _two_axes(name: str, x: Tensor, dim: int, channel_dim: int) -> tuple[int, in
 
 def _one_number(threshold: Tensor | float, like: Tensor, dtype: torch.dtype) -> Tensor:
     if not isinstance(threshold, Tensor):
+        if not math.isfinite(threshold):
+            raise ValueError(f"threshold must be finite, got {threshold}.")
         return torch.full((), threshold, dtype=dtype, device=like.device)
     if threshold.numel() != 1:
         raise ValueError(f"threshold must hold one number, got shape {tuple(threshold.shape)}.")
