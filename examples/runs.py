@@ -31,7 +31,12 @@ def claim_folder(folder: Path, settings: dict[str, Any]) -> None:
     file = folder / "study.json"
     settings = json.loads(json.dumps(settings))
     if file.is_file():
-        found = json.loads(file.read_text())
+        try:
+            found = json.loads(file.read_text())
+        except ValueError as error:
+            raise ValueError(
+                f"{file} is not readable JSON: {error}; choose another --out."
+            ) from error
         names = sorted(k for k in found.keys() | settings if found.get(k) != settings.get(k))
         if names:
             raise ValueError(

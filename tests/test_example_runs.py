@@ -30,6 +30,9 @@ def test_a_study_continues_in_its_own_folder_only(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="another config"):
         claim_folder(folder, {**settings, "config": {"levels": ("label",), "epochs": 4}})
     assert json.loads((folder / "study.json").read_text())["data"] == "a.npz"
+    (folder / "study.json").write_text('{"data"')
+    with pytest.raises(ValueError, match=r"study.json is not readable JSON"):
+        claim_folder(folder, settings)
     (folder / "study.json").unlink()
     with pytest.raises(ValueError, match="files of unknown settings"):
         claim_folder(folder, settings)

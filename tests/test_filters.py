@@ -361,6 +361,9 @@ def test_compiled_training(alone: str | None, fresh_dynamo: None) -> None:
         for got, value in zip(*results, strict=True):
             assert_close(got, value)
     assert counter.frame_count == 1
+    called = [node.target for node in counter.graphs[0].graph.nodes]
+    assert torch.ops.skelfreq.adaptive_filter.default in called
+    assert compiled(normal(0, 4, 12, 7), *given).shape == (0, 4, 12, 7)
 
 
 @pytest.mark.parametrize("axes", [(2, 1), (1, 2), (1, 0)])
@@ -370,6 +373,8 @@ def test_operator_for_compilers(axes: tuple[int, int]) -> None:
     whole, local = (normal(*shape, seed=seed).requires_grad_() for seed in (1, 2))
     theta = torch.tensor(0.7, dtype=torch.float64, requires_grad=True)
     operator = torch.ops.skelfreq.adaptive_filter.default
+    turned = x.detach().transpose(0, 3).contiguous().transpose(0, 3).requires_grad_()
+    torch.library.opcheck(operator, (turned, *axes, "tslanet", theta, whole, local))
     torch.library.opcheck(operator, (x, *axes, "tslanet", theta, whole, local))
     torch.library.opcheck(operator, (x, *axes, "tslanet", None, whole, None))
 

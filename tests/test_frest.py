@@ -15,7 +15,15 @@ from torch import Tensor, nn
 from torch._dynamo.testing import CompileCounterWithBackend
 
 from skelfreq import FrameDecoupling, FreS, FreST, FreT, JointDecoupling, SpectralFilter
-from skelfreq.functional import adaptive_spectral_mask, decouple, irdft, rdft, spectral_filter
+from skelfreq.functional import (
+    _basis,
+    adaptive_spectral_mask,
+    decouple,
+    irdft,
+    rdft,
+    spectral_filter,
+)
+from skelfreq.nn import _adaptive
 
 C, T, V = 4, 12, 5
 BLOCKS = {"fres": FreS, "fret": FreT, "frest": FreST}
@@ -132,6 +140,52 @@ def test_parts_can_be_left_out(block: type) -> None:
     both, alone = full(block, threshold=1e9), full(block, use_local=False)
     alone.load_state_dict({k: v for k, v in both.state_dict().items() if k in alone.state_dict()})
     assert_close(both(x), alone(x))
+
+
+@pytest.mark.parametrize("residual", [True, False])
+@pytest.mark.parametrize("weight", ["channel", "full"])
+@pytest.mark.parametrize("block", [FreS, FreT])
+def test_one_function_equals_its_parts(
+    block: type, weight: str, residual: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Pieces of one sample, so that sums over pieces are seen to be made.
+    monkeypatch.setattr(_basis, "PIECE", 1)
+    calls: list[int] = []
+    real = decouple
+    monkeypatch.setattr(
+        _adaptive, "decouple", lambda x, *m, **o: calls.append(len(x)) or real(x, *m, **o)
+    )
+    model = full(block, weight=weight, residual=residual, threshold=0.8)
+    leaves = [normal(9, C, T, V).requires_grad_(), *model.parameters()]
+    above, results = normal(9, C, T, V, seed=1), []
+    seen: list[Tensor] = []
+    for apart in (False, True):
+        if apart:  # a hook wants the module to be called
+            model.decoupling.register_forward_hook(lambda *args: seen.append(args[2]))
+        out = model(leaves[0])
+        once = torch.autograd.grad(model(leaves[0]), leaves, above)
+        first = torch.autograd.grad(out, leaves, above, create_graph=True)
+        second = torch.autograd.grad(sum(g.square().sum() for g in first), leaves)
+        results.append([out, *once, *first, *second])
+    assert len(seen) == 2
+    assert calls and set(calls[:9]) == {1}
+    for got, value in zip(*results, strict=True):
+        assert_close(got, value)
+
+
+@pytest.mark.parametrize("frozen", ["x", "decoupling", "filters"])
+def test_frozen_parts_get_no_gradient(frozen: str) -> None:
+    model = full(FreT, threshold=0.8)
+    leaves = {"x": normal(9, C, T, V).requires_grad_(), **dict(model.named_parameters())}
+    everything = torch.autograd.grad(model(leaves["x"]).square().sum(), [*leaves.values()])
+    expected = dict(zip(leaves, everything, strict=True))
+    for name, leaf in leaves.items():
+        part = "x" if name == "x" else "decoupling" if "decoupling" in name else "filters"
+        leaf.requires_grad_(part != frozen)
+    rest = {name: leaf for name, leaf in leaves.items() if leaf.requires_grad}
+    found = torch.autograd.grad(model(leaves["x"]).square().sum(), [*rest.values()])
+    for name, got in zip(rest, found, strict=True):
+        assert_close(got, expected[name])
 
 
 # --- What may touch what ------------------------------------------------------------------------

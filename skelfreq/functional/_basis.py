@@ -153,10 +153,13 @@ def transformed() -> bool:
     return _functional() or torch.autograd.forward_ad._current_level >= 0
 
 
-# The compiler cannot trace the question; under it the answer is that of the moment it traces.
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
 def _functional() -> bool:
     return torch._C._functorch.maybe_current_level() is not None
+
+
+# The compiler cannot trace the question; under it the answer is that of the moment it traces.
+# (torch.compiler.assume_constant_result sets this mark, but imports the compiler first.)
+_functional._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
 def needs_plain_gradient(upstream: Tensor) -> bool:
@@ -197,10 +200,17 @@ def apply_along(matrix: Tensor, x: Tensor, dim: int) -> Tensor:
 def pieces(independent: bool, *tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
     """Cut tensors along axis 0, if it is independent, into what a CPU's cache holds."""
     first = tensors[0]
-    rows = max(PIECE // max(first[:1].numel(), 1), 1)
+    # A large tensor is not cut finer than a few per cent of it: each piece has its cost.
+    size = max(PIECE, first.numel() // 24)
+    rows = max(size // max(first[:1].numel(), 1), 1)
     if not independent or first.device.type != "cpu" or rows >= first.shape[0]:
         return iter([tensors])
     return zip(*(torch.split(tensor, rows) for tensor in tensors), strict=True)
+
+
+def in_many_pieces(independent: bool, x: Tensor) -> bool:
+    """Whether :func:`pieces` makes many of ``x``."""
+    return independent and x.device.type == "cpu" and x.shape[0] >= 8 and x.numel() >= 8 * PIECE
 
 
 def zero_padding(x: Tensor, lengths: Tensor, dim: int) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 from skelfreq._checks import autocast_off
 from skelfreq.functional._basis import gradients_of, needs_plain_gradient
 from skelfreq.functional._lean_filter import (
+    Around,
     Wanted,
     filtered,
     gradients,
@@ -18,6 +20,8 @@ from skelfreq.functional._lean_filter import (
     threshold_gradient,
 )
 from skelfreq.functional._spectral import Axes, Pair, plain_filter
+
+BARE = Around()
 
 
 class _Filter(torch.autograd.Function):
@@ -29,39 +33,49 @@ class _Filter(torch.autograd.Function):
         x: Tensor,
         axes: Axes,
         gradient: str,
+        around: Around,
         theta: Tensor | None,
         whole: Tensor,
         local: Tensor | None,
+        *parameters: Tensor,
     ) -> Tensor:
-        out, mask = filtered(x, axes, gradient, theta, (whole, local))
-        ctx.axes, ctx.gradient = axes, gradient
-        ctx.save_for_backward(x, theta, mask, whole, local)
+        out, mask = filtered(x, axes, gradient, theta, (whole, local), around, parameters)
+        ctx.axes, ctx.gradient, ctx.around = axes, gradient, around
+        ctx.save_for_backward(x, theta, mask, whole, local, *parameters)
         return out
 
     @staticmethod
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
-        x, theta, mask, whole, local = ctx.saved_tensors
-        inputs = (x, None, None, theta, whole, local)
+        x, theta, mask, whole, local, *parameters = ctx.saved_tensors
+        axes, around = ctx.axes, ctx.around
         # An autocast region around backward() is none of its business.
         with autocast_off(upstream):
             if needs_plain_gradient(upstream):
 
                 def plain() -> Tensor:
-                    first = pair_of(whole, ctx.axes.bins)
-                    second = None if local is None else pair_of(local, ctx.axes.bins)
-                    return plain_filter(x, first, second, theta, ctx.axes, ctx.gradient)
+                    first = pair_of(whole, axes.bins)
+                    second = None if local is None else pair_of(local, axes.bins)
+                    line = x if around.front is None else around.front(x, *parameters)
+                    out = plain_filter(line, first, second, theta, axes, ctx.gradient)
+                    return x + out if around.residual else out
 
+                inputs = (x, None, None, None, theta, whole, local, *parameters)
                 return gradients_of(plain, inputs, upstream)
-            wanted = Wanted(ctx.needs_input_grad[0], any(ctx.needs_input_grad[3:]))
-            by_x, sums = gradients(x, ctx.axes, mask, (whole, local), upstream, wanted)
-        if theta is None:
-            return by_x, None, None, None, sums[0], None
-        by_theta = threshold_gradient(ctx.gradient, sums[0], local)
-        return by_x, None, None, by_theta, *sums
+            needs = ctx.needs_input_grad
+            wanted = Wanted(needs[0] or any(needs[7:]), any(needs[4:7]))
+            found = gradients(x, axes, mask, (whole, local), upstream, wanted, around, parameters)
+        by_planes: list[Tensor | None] = [*found.by_planes]
+        by_theta = None
+        if local is None:
+            by_planes.append(None)
+        else:
+            by_theta = threshold_gradient(ctx.gradient, found.by_planes[0], local)
+        return found.by_x, None, None, None, by_theta, *by_planes, *found.by_parameters
 
 
 # Compilers cannot turn complex numbers into code of their own, and would hold every piece at once:
-# for them the two passes are single operators.
+# for them the two passes are single operators. Eager code keeps to the function above, which
+# takes a front and second derivatives and calls with less ado.
 @torch.library.custom_op(
     "skelfreq::adaptive_filter",
     mutates_args=(),
@@ -77,7 +91,7 @@ def _forward(
     whole: Tensor,
     local: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
-    out, mask = filtered(x, Axes(bins, channels), gradient, theta, (whole, local))
+    out, mask = filtered(x, Axes(bins, channels), gradient, theta, (whole, local), BARE, ())
     return out, x.new_empty(0) if mask is None else mask
 
 
@@ -96,8 +110,10 @@ def _backward(
     local: Tensor | None,
     upstream: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    by_x, sums = gradients(x, Axes(bins, channels), mask, (whole, local), upstream, Wanted())
-    return by_x, sums[0], x.new_empty(0) if local is None else sums[1]
+    axes, planes = Axes(bins, channels), (whole, local)
+    found = gradients(x, axes, mask, planes, upstream, Wanted(), BARE, ())
+    by_whole, *by_local = found.by_planes
+    return found.by_x, by_whole, by_local[0] if by_local else x.new_empty(0)
 
 
 @_forward.register_fake
@@ -142,7 +158,7 @@ def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> N
 
 def _compiled_backward(ctx: Any, upstream: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
     x, mask, whole, local = ctx.saved_tensors
-    by_x, by_whole, by_local = _backward(x, *ctx.axes, mask, whole, local, upstream.contiguous())
+    by_x, by_whole, by_local = _backward(x, *ctx.axes, mask, whole, local, upstream)
     if local is None:
         return by_x, None, None, None, None, by_whole, None
     by_theta = threshold_gradient(ctx.gradient, by_whole, local)
@@ -152,14 +168,26 @@ def _compiled_backward(ctx: Any, upstream: Tensor, _: Tensor) -> tuple[Tensor | 
 _forward.register_autograd(_compiled_backward, setup_context=_keep)
 
 
-def lean_filter(
+def eager_filter(
+    x: Tensor,
+    whole: Pair,
+    local: Pair | None,
+    theta: Tensor | None,
+    axes: Axes,
+    gradient: str,
+    around: Around,
+    parameters: Sequence[Tensor],
+) -> Tensor:
+    """:func:`plain_filter` and what is around it, for reverse-mode autograd alone."""
+    planes = planes_of(whole, local, x.shape[axes.bins], axes)
+    out: Tensor = _Filter.apply(x, axes, gradient, around, theta, *planes, *parameters)  # type: ignore[no-untyped-call]
+    return out
+
+
+def compiled_filter(
     x: Tensor, whole: Pair, local: Pair | None, theta: Tensor | None, axes: Axes, gradient: str
 ) -> Tensor:
-    """:func:`plain_filter` for reverse-mode autograd alone, in less time and memory."""
+    """:func:`plain_filter` as one operator with a gradient."""
     planes = planes_of(whole, local, x.shape[axes.bins], axes)
-    out: Tensor
-    if torch.compiler.is_compiling():
-        out, _ = _forward(x, *axes, gradient, theta, *planes)
-    else:
-        out = _Filter.apply(x, axes, gradient, theta, *planes)  # type: ignore[no-untyped-call]
+    out: Tensor = _forward(x, *axes, gradient, theta, *planes)[0]
     return out

@@ -6,6 +6,7 @@ transforms leave them for nothing, and every other operation then runs along mem
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -14,8 +15,8 @@ from torch import Tensor
 from skelfreq.functional._basis import Kind, basis, bin_weights, constant, pieces
 from skelfreq.functional._spectral import EPSILON, Axes, Pair, hard_mask
 
-# Beyond this an FFT is faster than the product with a basis; from the lower bound on it is so
-# where n has no prime factor above 5.
+# From the first on an FFT is faster than the product with a basis where n has no prime factor
+# above 5, beyond the second for every n.
 FFT_MIN_POINTS, BASIS_MAX_POINTS = 64, 128
 
 
@@ -27,6 +28,13 @@ def pair_basis(kind: Kind, n: int, dtype: torch.dtype, device: torch.device) -> 
     """Return the basis whose bins hold both parts side by side, as complex numbers do."""
     order = torch.arange(2 * (n // 2 + 1), device=device).view(2, -1).mT.flatten()
     return basis(kind, n, dtype, device).index_select(0 if kind == "rdft" else 1, order)
+
+
+class Around(NamedTuple):
+    """What a block puts around the filter: ``x + filter(front(x, *parameters))``."""
+
+    front: Callable[..., Tensor] | None = None
+    residual: bool = False
 
 
 class Factors(NamedTuple):
@@ -49,10 +57,11 @@ def factors(n: int, dtype: torch.dtype, device: torch.device) -> Factors:
 
 def by_fft(n: int) -> bool:
     """Whether an FFT of ``n`` points is faster than a product."""
-    return n > BASIS_MAX_POINTS or (n >= FFT_MIN_POINTS and 30**7 % n == 0)
+    smooth = 30**7 % n == 0  # no prime factor above 5, for n up to 128
+    return n > BASIS_MAX_POINTS or (n >= FFT_MIN_POINTS and smooth)
 
 
-def analyse(x: Tensor, dim: int) -> Tensor:
+def to_bins(x: Tensor, dim: int) -> Tensor:
     """Return the complex bins of axis ``dim``, that axis moved to the end."""
     n = x.shape[dim]
     if by_fft(n):
@@ -63,8 +72,8 @@ def analyse(x: Tensor, dim: int) -> Tensor:
     return torch.view_as_complex(pairs.reshape(*x.shape[:dim], *x.shape[dim + 1 :], -1, 2))
 
 
-def synthesise(bins: Tensor, n: int, dim: int) -> Tensor:
-    """Return the ``n`` points of what :func:`analyse` returned, where they were."""
+def from_bins(bins: Tensor, n: int, dim: int) -> Tensor:
+    """Return the ``n`` points of what :func:`to_bins` returned, where they were."""
     if by_fft(n):
         restored: Tensor = torch.fft.irfft(bins.movedim(-1, dim), n=n, dim=dim, norm="ortho")
         return restored
@@ -77,7 +86,7 @@ def synthesise(bins: Tensor, n: int, dim: int) -> Tensor:
 
 
 def planes_of(whole: Pair, local: Pair | None, n: int, axes: Axes) -> Planes:
-    """Return both filters as [..., bins, 2] in the order of :func:`analyse`'s axes."""
+    """Return both filters as [..., bins, 2] in the order of :func:`to_bins`'s axes."""
     shape = [*whole.re.shape]
     shape[axes.bins] = n // 2 + 1
     effect = factors(n, whole.re.dtype, whole.re.device).effect
@@ -112,7 +121,7 @@ def lower_median(energy: Tensor) -> Tensor:
     return energy.sort(-1).values[..., middle : middle + 1]
 
 
-def joined(planes: Planes, mask: Tensor | None) -> Tensor:
+def joined_planes(planes: Planes, mask: Tensor | None) -> Tensor:
     """Return ``whole + mask * local`` as complex numbers."""
     whole, local = planes
     if mask is None or local is None:
@@ -121,20 +130,29 @@ def joined(planes: Planes, mask: Tensor | None) -> Tensor:
 
 
 def filtered(
-    x: Tensor, axes: Axes, gradient: str, theta: Tensor | None, planes: Planes
+    x: Tensor,
+    axes: Axes,
+    gradient: str,
+    theta: Tensor | None,
+    planes: Planes,
+    around: Around,
+    parameters: Sequence[Tensor],
 ) -> tuple[Tensor, Tensor | None]:
     """Return the filtered ``x``, and the mask [..., bins] with one entry for all channels."""
     n, masks = x.shape[axes.bins], []
     out = torch.empty_like(x, memory_format=torch.contiguous_format)
     for part, target in pieces(0 not in axes, x, out):
-        spectrum, mask = analyse(part, axes.bins), None
+        line = part if around.front is None else around.front(part, *parameters)
+        spectrum, mask = to_bins(line, axes.bins), None
         if theta is not None:
             squares = torch.view_as_real(spectrum).square()
             energy = squares.sum(channels_of(axes), keepdim=True).sum(-1)
             mask = hard_mask(energy / (lower_median(energy) + EPSILON), theta, gradient)
             masks.append(mask)
-        spectrum.mul_(joined(planes, mask))
-        target.copy_(synthesise(spectrum, n, axes.bins))
+        spectrum.mul_(joined_planes(planes, mask))
+        target.copy_(from_bins(spectrum, n, axes.bins))
+        if around.residual:
+            target.add_(part)
     return out, torch.cat(masks) if masks else None
 
 
@@ -145,6 +163,14 @@ class Wanted(NamedTuple):
     by_filters: bool = True
 
 
+class Gradients(NamedTuple):
+    """Gradients of :func:`filtered`; what is not wanted has no meaning."""
+
+    by_x: Tensor
+    by_planes: list[Tensor]
+    by_parameters: list[Tensor]
+
+
 def gradients(
     x: Tensor,
     axes: Axes,
@@ -152,28 +178,46 @@ def gradients(
     planes: Planes,
     upstream: Tensor,
     wanted: Wanted,
-) -> tuple[Tensor, list[Tensor]]:
-    """Return the gradients of :func:`filtered` by ``x`` and by each filter, where wanted."""
+    around: Around,
+    parameters: Sequence[Tensor],
+) -> Gradients:
+    """Return the gradients of :func:`filtered`."""
     n, given = x.shape[axes.bins], [plane for plane in planes if plane is not None]
     by_x = torch.empty_like(x, memory_format=torch.contiguous_format)
     factor = factors(n, x.dtype, x.device)
     whole, *local = (plane * factor.conjugate for plane in given)
-    sums = [torch.zeros_like(plane) for plane in given]
+    found = Gradients(by_x, [*map(torch.zeros_like, given)], [*map(torch.zeros_like, parameters)])
     masked = pieces(0 not in axes, x, upstream, by_x, *([] if masks is None else [masks]))
     for part, above, target, *mask in masked:
-        slopes = analyse(above, axes.bins)
+        line, leaves = part, [value.detach().requires_grad_() for value in (part, *parameters)]
+        if around.front is not None:
+            with torch.enable_grad():
+                line = around.front(*leaves)
+        slopes = to_bins(above, axes.bins)
         if wanted.by_x:
-            back = slopes * joined((whole, local[0] if local else None), mask[0] if mask else None)
-            target.copy_(synthesise(back, n, axes.bins))
-        if not wanted.by_filters:
-            continue
-        slopes *= analyse(part, axes.bins).conj_physical_()
-        terms = torch.view_as_real(slopes)
-        sums[0] += terms.sum_to_size(given[0].shape)
-        if mask:
-            sums[1] += (terms * paired(mask[0])).sum_to_size(given[1].shape)
-    # In the gradient of x the 2 of each bin that stands for two cancels.
-    return by_x, [total * factor.weight for total in sums]
+            back = slopes * joined_planes(
+                (whole, local[0] if local else None), mask[0] if mask else None
+            )
+            by_line = from_bins(back, n, axes.bins)
+            by_part, *rest = [by_line]
+            if around.front is not None:
+                by_part, *rest = torch.autograd.grad(line, leaves, by_line)
+            target.copy_(by_part)
+            if around.residual:
+                target.add_(above)
+            for total, value in zip(found.by_parameters, rest, strict=True):
+                total += value
+        if wanted.by_filters:
+            slopes *= to_bins(line.detach(), axes.bins).conj_physical_()
+            terms = torch.view_as_real(slopes)
+            found.by_planes[0].add_(terms.sum_to_size(given[0].shape))
+            if mask:
+                terms = terms * paired(mask[0])
+                found.by_planes[1].add_(terms.sum_to_size(given[1].shape))
+    for total in found.by_planes:
+        # In the gradient of x the 2 of each bin that stands for two cancels.
+        total.mul_(factor.weight)
+    return found
 
 
 def threshold_gradient(gradient: str, by_whole: Tensor, local: Tensor) -> Tensor:

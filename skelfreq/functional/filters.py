@@ -15,8 +15,9 @@ from skelfreq._checks import (
     check_option,
     compute_dtype,
 )
-from skelfreq.functional._basis import compiles_training, only_backward
-from skelfreq.functional._filter_gradient import lean_filter
+from skelfreq.functional._basis import compiles_training, in_many_pieces, only_backward
+from skelfreq.functional._filter_gradient import BARE, compiled_filter, eager_filter
+from skelfreq.functional._lean_filter import Around
 from skelfreq.functional._spectral import (
     Axes,
     Pair,
@@ -207,6 +208,27 @@ def spectral_filter(
     >>> spectral_filter(x, one, one, threshold=0.5, dim=-1).shape
     torch.Size([2, 3, 30, 25])
     """
+    return filter_block(
+        x, global_weight, local_weight, threshold, dim, channel_dim, weight, gradient,
+        temperature, lengths, BARE,
+    )  # fmt: skip
+
+
+def filter_block(
+    x: Tensor,
+    global_weight: Tensor | None,
+    local_weight: Tensor | None,
+    threshold: Tensor | float | None,
+    dim: int,
+    channel_dim: int,
+    weight: str,
+    gradient: str,
+    temperature: float,
+    lengths: Tensor | None,
+    around: Around,
+    *parameters: Tensor,
+) -> Tensor:
+    """:func:`spectral_filter` and what a block puts around it."""
     check_floating("x", x)
     dim, channel_dim = _two_axes("x", x, dim, channel_dim)
     check_option("weight", weight, WEIGHTS)
@@ -228,20 +250,32 @@ def spectral_filter(
         raise ValueError("global_weight or local_weight must be given, got None for both.")
     with autocast_off(x):
         work, axes = x.to(dtype), Axes(dim, channel_dim)
-        if lengths is None and gradient != "sigmoid":
-            lean = (only_backward() or compiles_training(x)) and x.numel() > 0
-            core = lean_filter if lean else plain_filter
-            return core(work, whole, local, theta, axes, gradient).to(x.dtype)
-        re, im = rdft(work, dim, lengths)
-        mask = None
-        if theta is not None:
-            num_bins = None if lengths is None else bins_of(lengths)
-            mask = adaptive_spectral_mask(
-                re, im, theta, dim, channel_dim, gradient,
-                temperature=temperature, num_bins=num_bins,
-            )  # fmt: skip
-        filtered = product(Pair(re, im), joined(whole, local, mask))
-        return irdft(*filtered, n, dim, lengths).to(x.dtype)
+        hard = lengths is None and gradient != "sigmoid"
+        if hard and x.numel() > 0 and only_backward():
+            if around.front is not None and not in_many_pieces(0 not in axes, work):
+                # Where it would run once more as a whole, the front had better keep its own.
+                line, parameters = around.front(work, *parameters), ()
+                out = eager_filter(line, whole, local, theta, axes, gradient, BARE, ())
+                return (work + out if around.residual else out).to(x.dtype)
+            return eager_filter(work, whole, local, theta, axes, gradient, around, parameters).to(
+                x.dtype
+            )
+        line = work if around.front is None else around.front(work, *parameters)
+        if hard:
+            core = compiled_filter if x.numel() > 0 and compiles_training(x) else plain_filter
+            out = core(line, whole, local, theta, axes, gradient)
+        else:
+            re, im = rdft(line, dim, lengths)
+            mask = None
+            if theta is not None:
+                num_bins = None if lengths is None else bins_of(lengths)
+                mask = adaptive_spectral_mask(
+                    re, im, theta, dim, channel_dim, gradient,
+                    temperature=temperature, num_bins=num_bins,
+                )  # fmt: skip
+            filtered = product(Pair(re, im), joined(whole, local, mask))
+            out = irdft(*filtered, n, dim, lengths)
+        return (work + out if around.residual else out).to(x.dtype)
 
 
 def bins_of(lengths: Tensor) -> Tensor:

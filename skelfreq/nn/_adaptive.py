@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from functools import partial
 from typing import TypeVar
 
 import torch
@@ -11,14 +12,17 @@ from torch import Tensor, nn
 
 from skelfreq._checks import check_int, check_lengths, check_option, check_skeletons, compute_dtype
 from skelfreq.functional._basis import zero_padding
-from skelfreq.functional.decoupling import FRAMES
+from skelfreq.functional._filter_gradient import BARE
+from skelfreq.functional._lean_filter import Around
+from skelfreq.functional.decoupling import FRAMES, decouple
 from skelfreq.functional.filters import (
     GRADIENTS,
     adaptive_spectral_mask,
     bins_of,
-    spectral_filter,
+    filter_block,
 )
 from skelfreq.functional.fourier import rdft
+from skelfreq.nn._decoupling import FrameDecoupling, JointDecoupling
 from skelfreq.nn._weights import filter_shape, new_filter, resize_filter
 
 Block = TypeVar("Block", bound="AdaptiveBlock")
@@ -75,13 +79,37 @@ class AdaptiveBlock(nn.Module):
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Filter ``x`` [N, C, T, V]; ``lengths`` [N] are the frames really present."""
-        work, line, lengths = self._lines(x, lengths)
-        out = spectral_filter(
-            line, self.global_weight, self.local_weight, self.threshold, self.dim,
-            weight=self.weight, gradient=self.gradient, temperature=self.temperature,
-            lengths=lengths,
+        filters = (
+            self.global_weight, self.local_weight, self.threshold, self.dim, 1,
+            self.weight, self.gradient, self.temperature,
         )  # fmt: skip
+        around = self._around() if lengths is None else None
+        if around is not None:
+            self._check(x)
+            return filter_block(x, *filters, None, around[0], *around[1])
+        work, line, lengths = self._lines(x, lengths)
+        out = filter_block(line, *filters, lengths, BARE)
         return (work + out if self.residual else out).to(x.dtype)
+
+    def _around(self) -> tuple[Around, tuple[Tensor, ...]] | None:
+        """Return decoupling and residual as functions; None where hooks listen to the module."""
+        module = self.decoupling
+        if module is None:
+            return Around(None, self.residual), ()
+        if not isinstance(module, (JointDecoupling, FrameDecoupling)):
+            return None
+        if module._forward_hooks or module._forward_pre_hooks:
+            return None
+        front = partial(decouple, dim=self.dim)
+        return Around(front, self.residual), (module.depthwise, module.pointwise)
+
+    def _check(self, x: Tensor) -> None:
+        check_skeletons("x", x, self.channels)
+        if self.length is not None and x.shape[self.dim] != self.length:
+            raise ValueError(
+                f"x must have {self.length_name}={self.length} points on axis {self.dim}, got "
+                f"{x.shape[self.dim]} (shape {tuple(x.shape)}); resize() makes a block for others."
+            )
 
     @torch.no_grad()
     def kept(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
@@ -100,12 +128,7 @@ class AdaptiveBlock(nn.Module):
 
     def _lines(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
         """Return ``x`` to compute with, what is filtered, and the lengths that filter needs."""
-        check_skeletons("x", x, self.channels)
-        if self.length is not None and x.shape[self.dim] != self.length:
-            raise ValueError(
-                f"x must have {self.length_name}={self.length} points on axis {self.dim}, got "
-                f"{x.shape[self.dim]} (shape {tuple(x.shape)}); resize() makes a block for others."
-            )
+        self._check(x)
         work = x.to(compute_dtype(x))
         if lengths is not None:
             check_lengths(lengths, x, FRAMES)
