@@ -539,6 +539,19 @@ def test_core_compiles_beyond_the_product(name: str, fresh_dynamo: None) -> None
         assert_close(got, value)
 
 
+# Of this size torch 2.13 compiled wrong gradients for an FFT inside, or crashed.
+@pytest.mark.parametrize("function", [F.dct, F.idct], ids=lambda f: f.__name__)
+def test_inductor_trains_through_long_transforms(function: Callable, fresh_dynamo: None) -> None:
+    x, above = (normal(26, 3, 600, 25, seed=seed, dtype=torch.float32) for seed in (1, 2))
+    results = []
+    for forward in (function, torch.compile(function, fullgraph=True)):
+        leaf = x.clone().requires_grad_()
+        out = forward(leaf, 2)
+        results.append([out, *torch.autograd.grad(out, leaf, above)])
+    for got, value in zip(*results, strict=True):
+        assert_close(got, value, RUNTIME)
+
+
 @pytest.mark.parametrize("function", [F.dct, F.idct, F.motion], ids=lambda f: f.__name__)
 def test_core_compiles_with_lengths(function: Callable, fresh_dynamo: None) -> None:
     counter = CompileCounterWithBackend("aot_eager")

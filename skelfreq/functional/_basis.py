@@ -138,14 +138,18 @@ def only_backward() -> bool:
     return not (torch.compiler.is_compiling() or transformed())
 
 
-def compiles_training(x: Tensor) -> bool:
-    """Whether ``torch.compile`` traces a training step on the CPU.
+def compiles() -> bool:
+    """Whether ``torch.compile`` is tracing, and an operator may stand for what it cannot compile.
 
-    An export needs plain operations, which other runtimes know, and a GPU's compiler fuses them.
+    An export needs plain operations, which other runtimes know.
     """
     exporting = getattr(torch.compiler, "is_exporting", torch.compiler.is_compiling)
-    tracing = torch.compiler.is_compiling() and not exporting() and not transformed()
-    return tracing and torch.is_grad_enabled() and x.device.type == "cpu"
+    return torch.compiler.is_compiling() and not exporting() and not transformed()
+
+
+def compiles_training(x: Tensor) -> bool:
+    """Whether it traces a training step on the CPU; a GPU's compiler fuses plain operations."""
+    return compiles() and torch.is_grad_enabled() and x.device.type == "cpu"
 
 
 def transformed() -> bool:

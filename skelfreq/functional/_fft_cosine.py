@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from skelfreq.functional._basis import constant, only_backward
+from skelfreq.functional._basis import compiles, constant, only_backward
 
 
 class Tables(NamedTuple):
@@ -101,9 +101,40 @@ class _Transform(torch.autograd.Function):
         return long_transform(upstream, ctx.dim, not ctx.inverse), None, None
 
 
+# torch 2.13's compiler gives wrong gradients for the complex numbers of `_dct`, or crashes: it gets
+# the transform as one operator. What is exported keeps plain operations.
+@torch.library.custom_op(
+    "skelfreq::long_cosine_transform",
+    mutates_args=(),
+    schema="(Tensor x, int dim, bool inverse) -> Tensor",
+)
+def _operator(x: Tensor, dim: int, inverse: bool) -> Tensor:
+    return (_idct(x, dim) if inverse else _dct(x, dim)).contiguous()
+
+
+@_operator.register_fake
+def _shape(x: Tensor, dim: int, inverse: bool) -> Tensor:
+    return torch.empty_like(x, memory_format=torch.contiguous_format)
+
+
+def _keep(ctx: Any, inputs: tuple[Tensor, int, bool], output: Tensor) -> None:
+    _, ctx.dim, ctx.inverse = inputs
+
+
+def _backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None, None]:
+    return _operator(upstream, ctx.dim, not ctx.inverse), None, None
+
+
+_operator.register_autograd(_backward, setup_context=_keep)
+
+
 def long_transform(x: Tensor, dim: int, inverse: bool) -> Tensor:
     """Orthonormal DCT-II of axis ``dim`` (counted from the front), or its inverse."""
-    if not only_backward():
-        return _idct(x, dim) if inverse else _dct(x, dim)
-    transformed: Tensor = _Transform.apply(x, dim, inverse)  # type: ignore[no-untyped-call]
+    transformed: Tensor
+    if compiles():
+        transformed = _operator(x, dim, inverse)
+    elif only_backward():
+        transformed = _Transform.apply(x, dim, inverse)  # type: ignore[no-untyped-call]
+    else:
+        transformed = _idct(x, dim) if inverse else _dct(x, dim)
     return transformed

@@ -52,7 +52,7 @@ def factors(n: int, dtype: torch.dtype, device: torch.device) -> Factors:
     """Return the factors for axes of ``n`` points."""
     count = bin_weights(n, device).to(dtype)
     effect = torch.stack([torch.ones_like(count), (count == 2).to(dtype)], -1)
-    return Factors(effect, count.unsqueeze(-1), torch.tensor([1, -1], dtype=dtype, device=device))
+    return Factors(effect, count.unsqueeze(-1), (1 - 2 * torch.arange(2, device=device)).to(dtype))
 
 
 def by_fft(n: int) -> bool:
