@@ -186,6 +186,7 @@ def gradients(
     by_x = torch.empty_like(x, memory_format=torch.contiguous_format)
     factor = factors(n, x.dtype, x.device)
     whole, *local = (plane * factor.conjugate for plane in given)
+    mirrored = whole, local[0] if local else None
     found = Gradients(by_x, [*map(torch.zeros_like, given)], [*map(torch.zeros_like, parameters)])
     masked = pieces(0 not in axes, x, upstream, by_x, *([] if masks is None else [masks]))
     for part, above, target, *mask in masked:
@@ -195,10 +196,9 @@ def gradients(
                 line = around.front(*leaves)
         slopes = to_bins(above, axes.bins)
         if wanted.by_x:
-            back = slopes * joined_planes(
-                (whole, local[0] if local else None), mask[0] if mask else None
-            )
+            back = slopes * joined_planes(mirrored, mask[0] if mask else None)
             by_line = from_bins(back, n, axes.bins)
+            del back  # its place is taken again below
             by_part, *rest = [by_line]
             if around.front is not None:
                 by_part, *rest = torch.autograd.grad(line, leaves, by_line)
@@ -212,8 +212,7 @@ def gradients(
             terms = torch.view_as_real(slopes)
             found.by_planes[0].add_(terms.sum_to_size(given[0].shape))
             if mask:
-                terms = terms * paired(mask[0])
-                found.by_planes[1].add_(terms.sum_to_size(given[1].shape))
+                found.by_planes[1].add_(terms.mul_(paired(mask[0])).sum_to_size(given[1].shape))
     for total in found.by_planes:
         # In the gradient of x the 2 of each bin that stands for two cancels.
         total.mul_(factor.weight)
