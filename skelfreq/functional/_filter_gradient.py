@@ -39,7 +39,7 @@ class _Filter(torch.autograd.Function):
         local: Tensor | None,
         *parameters: Tensor,
     ) -> Tensor:
-        out, mask = filtered(x, axes, gradient, theta, (whole, local), around, parameters)
+        out, mask = filtered(x, axes, theta, (whole, local), around, parameters)
         ctx.axes, ctx.gradient, ctx.around = axes, gradient, around
         ctx.save_for_backward(x, theta, mask, whole, local, *parameters)
         return out
@@ -91,7 +91,7 @@ def _forward(
     whole: Tensor,
     local: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
-    out, mask = filtered(x, Axes(bins, channels), gradient, theta, (whole, local), BARE, ())
+    out, mask = filtered(x, Axes(bins, channels), theta, (whole, local), BARE, ())
     return out, x.new_empty(0) if mask is None else mask
 
 

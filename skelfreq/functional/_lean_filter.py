@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from skelfreq.functional._basis import Kind, basis, bin_weights, constant, pieces
-from skelfreq.functional._spectral import EPSILON, Axes, Pair, hard_mask
+from skelfreq.functional._spectral import EPSILON, Axes, Pair
 
 # From the first on an FFT is faster than the product with a basis where n has no prime factor
 # above 5, beyond the second for every n.
@@ -72,17 +72,18 @@ def to_bins(x: Tensor, dim: int) -> Tensor:
     return torch.view_as_complex(pairs.reshape(*x.shape[:dim], *x.shape[dim + 1 :], -1, 2))
 
 
-def from_bins(bins: Tensor, n: int, dim: int) -> Tensor:
-    """Return the ``n`` points of what :func:`to_bins` returned, where they were."""
+def from_bins(bins: Tensor, dim: int, out: Tensor) -> Tensor:
+    """Fill the contiguous ``out`` with the points of what :func:`to_bins` returned."""
+    n = out.shape[dim]
     if by_fft(n):
-        restored: Tensor = torch.fft.irfft(bins.movedim(-1, dim), n=n, dim=dim, norm="ortho")
-        return restored
-    matrix = pair_basis("irdft", n, bins.real.dtype, bins.device)
+        return out.copy_(torch.fft.irfft(bins.movedim(-1, dim), n=n, dim=dim, norm="ortho"))
+    matrix = pair_basis("irdft", n, out.dtype, out.device)
     pairs = torch.view_as_real(bins).flatten(-2)
-    if dim == bins.ndim - 1:
-        return pairs @ matrix.mT
-    points = matrix @ pairs.flatten(dim, -2).mT
-    return points.reshape(*points.shape[: dim + 1], *bins.shape[dim:-1])
+    if dim == out.ndim - 1:
+        torch.matmul(pairs, matrix.mT, out=out)
+    else:
+        torch.matmul(matrix, pairs.flatten(dim, -2).mT, out=out.flatten(dim + 1))
+    return out
 
 
 def planes_of(whole: Pair, local: Pair | None, n: int, axes: Axes) -> Planes:
@@ -121,25 +122,24 @@ def lower_median(energy: Tensor) -> Tensor:
     return energy.sort(-1).values[..., middle : middle + 1]
 
 
-def joined_planes(planes: Planes, mask: Tensor | None) -> Tensor:
-    """Return ``whole + mask * local`` as complex numbers."""
-    whole, local = planes
-    if mask is None or local is None:
-        return torch.view_as_complex(whole)
-    return torch.view_as_complex(torch.addcmul(whole, paired(mask), local))
+def multiply_(spectrum: Tensor, planes: Planes, mask: Tensor | None) -> Tensor:
+    """Multiply ``spectrum`` in place by ``whole + mask * local``."""
+    joined, local = planes
+    if mask is not None and local is not None:
+        joined = torch.addcmul(joined, paired(mask), local)
+    return spectrum.mul_(torch.view_as_complex(joined))
 
 
 def filtered(
     x: Tensor,
     axes: Axes,
-    gradient: str,
     theta: Tensor | None,
     planes: Planes,
     around: Around,
     parameters: Sequence[Tensor],
 ) -> tuple[Tensor, Tensor | None]:
     """Return the filtered ``x``, and the mask [..., bins] with one entry for all channels."""
-    n, masks = x.shape[axes.bins], []
+    masks = []
     out = torch.empty_like(x, memory_format=torch.contiguous_format)
     for part, target in pieces(0 not in axes, x, out):
         line = part if around.front is None else around.front(part, *parameters)
@@ -147,10 +147,9 @@ def filtered(
         if theta is not None:
             squares = torch.view_as_real(spectrum).square()
             energy = squares.sum(channels_of(axes), keepdim=True).sum(-1)
-            mask = hard_mask(energy / (lower_median(energy) + EPSILON), theta, gradient)
+            mask = (energy / (lower_median(energy) + EPSILON) > theta).to(x.dtype)
             masks.append(mask)
-        spectrum.mul_(joined_planes(planes, mask))
-        target.copy_(from_bins(spectrum, n, axes.bins))
+        from_bins(multiply_(spectrum, planes, mask), axes.bins, out=target)
         if around.residual:
             target.add_(part)
     return out, torch.cat(masks) if masks else None
@@ -182,9 +181,9 @@ def gradients(
     parameters: Sequence[Tensor],
 ) -> Gradients:
     """Return the gradients of :func:`filtered`."""
-    n, given = x.shape[axes.bins], [plane for plane in planes if plane is not None]
+    given = [plane for plane in planes if plane is not None]
     by_x = torch.empty_like(x, memory_format=torch.contiguous_format)
-    factor = factors(n, x.dtype, x.device)
+    factor = factors(x.shape[axes.bins], x.dtype, x.device)
     whole, *local = (plane * factor.conjugate for plane in given)
     mirrored = whole, local[0] if local else None
     found = Gradients(by_x, [*map(torch.zeros_like, given)], [*map(torch.zeros_like, parameters)])
@@ -195,24 +194,23 @@ def gradients(
             with torch.enable_grad():
                 line = around.front(*leaves)
         slopes = to_bins(above, axes.bins)
+        if wanted.by_filters:
+            terms = to_bins(line.detach(), axes.bins).conj_physical_().mul_(slopes)
+            terms = torch.view_as_real(terms)
+            found.by_planes[0].add_(terms.sum_to_size(given[0].shape))
+            if mask:
+                found.by_planes[1].add_(terms.mul_(paired(mask[0])).sum_to_size(given[1].shape))
+            del terms  # its place is taken again below
         if wanted.by_x:
-            back = slopes * joined_planes(mirrored, mask[0] if mask else None)
-            by_line = from_bins(back, n, axes.bins)
-            del back  # its place is taken again below
-            by_part, *rest = [by_line]
+            from_bins(multiply_(slopes, mirrored, mask[0] if mask else None), axes.bins, out=target)
+            rest: Sequence[Tensor] = ()
             if around.front is not None:
-                by_part, *rest = torch.autograd.grad(line, leaves, by_line)
-            target.copy_(by_part)
+                by_part, *rest = torch.autograd.grad(line, leaves, target)
+                target.copy_(by_part)
             if around.residual:
                 target.add_(above)
             for total, value in zip(found.by_parameters, rest, strict=True):
                 total += value
-        if wanted.by_filters:
-            slopes *= to_bins(line.detach(), axes.bins).conj_physical_()
-            terms = torch.view_as_real(slopes)
-            found.by_planes[0].add_(terms.sum_to_size(given[0].shape))
-            if mask:
-                found.by_planes[1].add_(terms.mul_(paired(mask[0])).sum_to_size(given[1].shape))
     for total in found.by_planes:
         # In the gradient of x the 2 of each bin that stands for two cancels.
         total.mul_(factor.weight)
