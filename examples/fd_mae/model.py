@@ -36,7 +36,8 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         qkv = rearrange(self.qkv(self.norm1(x)), "n l (s h d) -> s n h l d", s=3, h=self.heads)
-        mixed = nnf.scaled_dot_product_attention(qkv[0], qkv[1], qkv[2])
+        query, key, value = qkv.unbind()
+        mixed = nnf.scaled_dot_product_attention(query, key, value)
         x = x + self.proj(rearrange(mixed, "n h l d -> n l (h d)"))
         return x + self.mlp(self.norm2(x))
 
