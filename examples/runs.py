@@ -37,15 +37,24 @@ def claim_folder(folder: Path, settings: dict[str, Any]) -> None:
             raise ValueError(
                 f"{file} is not readable JSON: {error}; choose another --out."
             ) from error
-        names = sorted(k for k in found.keys() | settings if found.get(k) != settings.get(k))
-        if names:
-            raise ValueError(
-                f"{folder} holds results of another {', '.join(names)}; choose another --out."
-            )
-    elif folder.is_dir() and any(folder.iterdir()):
+        if found != settings:
+            names = ", ".join(_differences(found, settings))
+            raise ValueError(f"{folder} holds results of another {names}; choose another --out.")
+    elif folder.is_dir() and any(file.suffix != ".part" for file in folder.iterdir()):
         raise ValueError(f"{folder} holds files of unknown settings; choose another --out.")
     folder.mkdir(parents=True, exist_ok=True)
     write_json(file, settings)
+
+
+def _differences(found: Any, settings: Any, name: str = "study") -> list[str]:
+    """Name the settings that differ, those of a group one by one."""
+    if not (isinstance(found, dict) and isinstance(settings, dict)):
+        return [] if found == settings else [name]
+    return [
+        difference
+        for key in sorted(found.keys() | settings)
+        for difference in _differences(found.get(key), settings.get(key), key)
+    ]
 
 
 def exit_status(name: str, run: Callable[[], None]) -> int:

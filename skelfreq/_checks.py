@@ -103,6 +103,8 @@ def compute_dtype(x: Tensor) -> torch.dtype:
 def autocast_off(x: Tensor) -> AbstractContextManager[object]:
     """Return a context in which autocast does not touch ``x``'s device."""
     kind = x.device.type
-    if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind):
-        return torch.autocast(x.device.type, enabled=False)
+    # Compilers before torch 2.8 cannot trace the first question; what they trace has autocast.
+    known = torch.compiler.is_compiling() or torch.amp.is_autocast_available(kind)
+    if known and torch.is_autocast_enabled(kind):
+        return torch.autocast(kind, enabled=False)
     return nullcontext()

@@ -29,8 +29,16 @@ torch.set_num_threads(1)
 LENGTHS = (1, 2, 3, 4, 5, 7, 16, 25, 30, 31, 64, 97, 100, 120, 128, 129, 300, 512, 513)
 
 
+@pytest.fixture(scope="session")
+def own_compile_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the session from compiled code on disk: it would hide a changed gradient."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path_factory.mktemp("inductor")))
+        yield
+
+
 @pytest.fixture
-def fresh_dynamo() -> Iterator[None]:
+def fresh_dynamo(own_compile_cache: None) -> Iterator[None]:
     """Forget compiled code before and after a test that compiles."""
     torch._dynamo.reset()
     yield

@@ -9,6 +9,7 @@ from conftest import Signal, normal, signals
 from hypothesis import given
 from hypothesis import strategies as st
 from tolerances import TOLERANCE, assert_close, assert_rounded
+from torch import Tensor
 
 from skelfreq.functional import _basis, _gain, apply_gain, dct, idct, resample, split_bands
 
@@ -109,8 +110,19 @@ def test_gain_gradients_under_vmap_and_autocast(rows: int, n: int) -> None:
         assert_close(got, torch.stack(values))
 
 
-# torch loads the rules of forward mode through a compiler that it has deprecated.
-@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")
+@pytest.mark.parametrize(("rows", "n"), [(2, 6), (40, 6), (2, 400)])
+def test_gradients_of_a_gain_made_from_the_input(rows: int, n: int) -> None:
+    x = normal(rows, n).requires_grad_()
+
+    def loss(x: Tensor) -> Tensor:
+        return apply_gain(x, x.mean(0).sigmoid()).square().sum()
+
+    once = torch.autograd.grad(loss(x), x)[0]
+    kept = torch.autograd.grad(loss(x), x, create_graph=True)[0]
+    assert_close(once, torch.func.grad(loss)(x))
+    assert_close(kept, once)
+
+
 @pytest.mark.parametrize("n", [12, 600])
 def test_gain_vmap_and_jvp(n: int) -> None:
     x, gain, tangent = normal(4, 3, n), normal(4, n, seed=1), normal(4, 3, n, seed=2)

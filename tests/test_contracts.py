@@ -313,8 +313,6 @@ def test_compiled_gradients(case: Case, fresh_dynamo: None) -> None:
     same(gradients[1], gradients[0], RUNTIME)
 
 
-# torch's inductor still scripts parts of itself.
-@pytest.mark.filterwarnings("ignore:.torch.jit.script_method. is deprecated:DeprecationWarning")
 def test_inductor_runs_the_whole_step(fresh_dynamo: None) -> None:
     masking, model = TubeMasking(JOINTS, 0.6, 2), build(CASES["ssfrm_out_frames"])
 
@@ -497,8 +495,6 @@ def test_core_compiles_for_every_length(name: str, fresh_dynamo: None) -> None:
     assert counter.frame_count == 1
 
 
-# torch loads the rules of forward mode through a compiler that it has deprecated.
-@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")
 @pytest.mark.parametrize("frames", [30, 600])
 @pytest.mark.parametrize("name", CORE)
 def test_core_under_vmap_and_jvp(name: str, frames: int) -> None:

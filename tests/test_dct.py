@@ -20,10 +20,6 @@ from skelfreq.functional import _basis, apply_gain, dct, dct_matrix, idct, resam
 
 NORMS = ("ortho", None, "backward")
 norms = st.sampled_from(NORMS)
-# torch scripts its own forward-mode rules on first use.
-forward_mode = pytest.mark.filterwarnings(
-    "ignore:.torch.jit.script. is deprecated:DeprecationWarning"
-)
 dct_module = importlib.import_module("skelfreq.functional.cosine")
 
 
@@ -253,7 +249,6 @@ def test_single_precision_error(n: int) -> None:
 # --- Derivatives and function transforms --------------------------------------------------------
 
 
-@forward_mode
 @pytest.mark.parametrize("norm", ["ortho", None])
 @pytest.mark.parametrize("lengths", [None, [5, 0]])
 def test_gradcheck(route: str, norm: str | None, lengths: list[int] | None) -> None:
@@ -266,7 +261,6 @@ def test_gradcheck(route: str, norm: str | None, lengths: list[int] | None) -> N
         assert torch.autograd.gradgradcheck(lambda x, f=transform: f(x, 1, norm, present), x)
 
 
-@forward_mode
 @pytest.mark.parametrize("n", [7, 300])
 def test_vmap_and_jvp(n: int) -> None:
     x, tangent = normal(4, 2, n), normal(4, 2, n, seed=1)

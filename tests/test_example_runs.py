@@ -27,15 +27,29 @@ def test_a_study_continues_in_its_own_folder_only(tmp_path: Path) -> None:
     claim_folder(folder, settings)
     with pytest.raises(ValueError, match="results of another data; choose another --out"):
         claim_folder(folder, {**settings, "data": "b.npz"})
-    with pytest.raises(ValueError, match="another config"):
-        claim_folder(folder, {**settings, "config": {"levels": ("label",), "epochs": 4}})
+    with pytest.raises(ValueError, match="results of another epochs, data, seeds; choose"):
+        other = {"levels": ("label",), "epochs": 4}
+        claim_folder(folder, {"data": "b.npz", "config": other, "seeds": 3})
+    with pytest.raises(ValueError, match="results of another config;"):
+        claim_folder(folder, {"data": "a.npz"})
     assert json.loads((folder / "study.json").read_text())["data"] == "a.npz"
     (folder / "study.json").write_text('{"data"')
     with pytest.raises(ValueError, match=r"study.json is not readable JSON"):
         claim_folder(folder, settings)
+    (folder / "study.json").write_text("null")
+    with pytest.raises(ValueError, match="results of another study;"):
+        claim_folder(folder, settings)
     (folder / "study.json").unlink()
     with pytest.raises(ValueError, match="files of unknown settings"):
         claim_folder(folder, settings)
+
+
+def test_a_study_may_begin_in_a_folder_without_results(tmp_path: Path) -> None:
+    claim_folder(tmp_path, {"data": "a.npz"})
+    # What is left where the first file was interrupted.
+    (tmp_path / "study.json").rename(tmp_path / "study.json.17.part")
+    claim_folder(tmp_path, {"data": "b.npz"})
+    assert json.loads((tmp_path / "study.json").read_text()) == {"data": "b.npz"}
 
 
 @pytest.mark.parametrize("study", STUDIES, ids=lambda f: f.__module__)

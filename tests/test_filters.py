@@ -285,6 +285,20 @@ def test_own_gradient_of_one_filter(alone: str) -> None:
         assert_close(got, value)
 
 
+def test_gradients_of_filters_made_from_the_input() -> None:
+    x, maps = normal(3, 4, 6, 5).requires_grad_(), normal(4, 5, seed=1)
+
+    def loss(x: Tensor) -> Tensor:
+        made = x.mean((0, 2)) @ maps.mT  # [C, C], all of it from x
+        filters = made[:, :2], made[:, 2:], made.square().sum().sqrt()
+        return spectral_filter(x, *filters).square().sum()
+
+    once = torch.autograd.grad(loss(x), x)[0]
+    kept = torch.autograd.grad(loss(x), x, create_graph=True)[0]
+    assert_close(once, torch.func.grad(loss)(x))
+    assert_close(kept, once)
+
+
 @pytest.mark.parametrize("frozen", [0, 1, 2, 3])
 def test_frozen_inputs_get_no_gradient(frozen: int) -> None:
     leaves = [normal(3, 4, 6, 5), normal(4, 2, seed=1), normal(4, 2, seed=2), torch.full((1,), 0.7)]
@@ -319,8 +333,6 @@ def test_backward_under_autocast(n: int) -> None:
         assert torch.equal(got, value)
 
 
-# torch loads the rules of forward mode through a compiler that it has deprecated.
-@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")
 def test_compiled_transforms(fresh_dynamo: None) -> None:
     x, other, pair = normal(2, 3, 6, 4), normal(2, 3, 6, 4, seed=1), normal(3, 2, seed=2)
 
@@ -477,7 +489,6 @@ def test_inputs_are_not_written() -> None:
 
 
 # torch scripts a part of its forward mode.
-@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")
 def test_functional_transforms() -> None:
     x, weights = normal(4, 2, 3, 10, 4), (normal(3, 2, seed=1), normal(3, 2, seed=2))
     mapped = torch.func.vmap(lambda x: spectral_filter(x, *weights, 0.9))(x)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import load_golden, normal
+from frest_blocks import C, T, V, full, seeded
 from hypothesis import given
 from hypothesis import strategies as st
 from tolerances import AUTOCAST, GOLDEN, assert_close, assert_rounded, relative_error
@@ -16,44 +17,16 @@ from torch._dynamo.testing import CompileCounterWithBackend
 
 from skelfreq import FrameDecoupling, FreS, FreST, FreT, JointDecoupling, SpectralFilter
 from skelfreq.functional import (
-    _basis,
     adaptive_spectral_mask,
     decouple,
     irdft,
     rdft,
     spectral_filter,
 )
-from skelfreq.nn import _adaptive
 
-C, T, V = 4, 12, 5
 BLOCKS = {"fres": FreS, "fret": FreT, "frest": FreST}
 LENGTH = {FreS: V, FreT: T}
 every_block = pytest.mark.parametrize("block", BLOCKS.values(), ids=BLOCKS)
-
-
-def seeded(build: Callable[..., nn.Module], *arguments, scale: float = 1.0, **options):
-    """Build a module in fp64 with repeatable weights, all of them ``scale`` from the start."""
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        model = build(*arguments, **options).double()
-        if scale != 1:
-            for parameter in model.parameters():
-                parameter.data += scale * torch.randn_like(parameter)
-    return model
-
-
-def full(block: type, channels: int = C, frames: int = T, joints: int = V, **options):
-    """Build a block with all the weights it can have, none of them small."""
-    sizes = {FreS: (joints,), FreT: (frames,), FreST: (joints, frames)}[block]
-    options = {"weight": "full", "threshold": 0.9, **options}
-    model = seeded(block, channels, *sizes, **options)
-    generator = torch.Generator().manual_seed(1)
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if "threshold" not in name:
-                step = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
-                parameter += 0.3 * step
-    return model
 
 
 # --- Published code -----------------------------------------------------------------------------
@@ -140,52 +113,6 @@ def test_parts_can_be_left_out(block: type) -> None:
     both, alone = full(block, threshold=1e9), full(block, use_local=False)
     alone.load_state_dict({k: v for k, v in both.state_dict().items() if k in alone.state_dict()})
     assert_close(both(x), alone(x))
-
-
-@pytest.mark.parametrize("residual", [True, False])
-@pytest.mark.parametrize("weight", ["channel", "full"])
-@pytest.mark.parametrize("block", [FreS, FreT])
-def test_one_function_equals_its_parts(
-    block: type, weight: str, residual: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # Pieces of one sample, so that sums over pieces are seen to be made.
-    monkeypatch.setattr(_basis, "PIECE", 1)
-    calls: list[int] = []
-    real = decouple
-    monkeypatch.setattr(
-        _adaptive, "decouple", lambda x, *m, **o: calls.append(len(x)) or real(x, *m, **o)
-    )
-    model = full(block, weight=weight, residual=residual, threshold=0.8)
-    leaves = [normal(9, C, T, V).requires_grad_(), *model.parameters()]
-    above, results = normal(9, C, T, V, seed=1), []
-    seen: list[Tensor] = []
-    for apart in (False, True):
-        if apart:  # a hook wants the module to be called
-            model.decoupling.register_forward_hook(lambda *args: seen.append(args[2]))
-        out = model(leaves[0])
-        once = torch.autograd.grad(model(leaves[0]), leaves, above)
-        first = torch.autograd.grad(out, leaves, above, create_graph=True)
-        second = torch.autograd.grad(sum(g.square().sum() for g in first), leaves)
-        results.append([out, *once, *first, *second])
-    assert len(seen) == 2
-    assert calls and set(calls[:9]) == {1}
-    for got, value in zip(*results, strict=True):
-        assert_close(got, value)
-
-
-@pytest.mark.parametrize("frozen", ["x", "decoupling", "filters"])
-def test_frozen_parts_get_no_gradient(frozen: str) -> None:
-    model = full(FreT, threshold=0.8)
-    leaves = {"x": normal(9, C, T, V).requires_grad_(), **dict(model.named_parameters())}
-    everything = torch.autograd.grad(model(leaves["x"]).square().sum(), [*leaves.values()])
-    expected = dict(zip(leaves, everything, strict=True))
-    for name, leaf in leaves.items():
-        part = "x" if name == "x" else "decoupling" if "decoupling" in name else "filters"
-        leaf.requires_grad_(part != frozen)
-    rest = {name: leaf for name, leaf in leaves.items() if leaf.requires_grad}
-    found = torch.autograd.grad(model(leaves["x"]).square().sum(), [*rest.values()])
-    for name, got in zip(rest, found, strict=True):
-        assert_close(got, expected[name])
 
 
 # --- What may touch what ------------------------------------------------------------------------

@@ -173,16 +173,16 @@ def needs_plain_gradient(upstream: Tensor) -> bool:
 
 
 def gradients_of(
-    function: Callable[[], Tensor], inputs: tuple[Tensor | None, ...], upstream: Tensor
+    function: Callable[..., Tensor], inputs: tuple[Tensor | None, ...], upstream: Tensor
 ) -> tuple[Tensor | None, ...]:
-    """Return autograd's gradients of ``function()`` by the ``inputs`` that have one."""
-    wanted = [value for value in inputs if value is not None and value.requires_grad]
+    """Return autograd's gradients of ``function(*inputs)`` by the inputs that have one."""
     with torch.enable_grad():
-        out = function()
+        # Views of their own: what one input owes to another is the business of the graph outside.
+        own = [v if v is None or not v.requires_grad else v.view_as(v) for v in inputs]
+        out = function(*own)
+    wanted = [value for value in own if value is not None and value.requires_grad]
     found = iter(torch.autograd.grad(out, wanted, upstream, create_graph=torch.is_grad_enabled()))
-    return tuple(
-        next(found) if value is not None and value.requires_grad else None for value in inputs
-    )
+    return tuple(next(found) if v is not None and v.requires_grad else None for v in own)
 
 
 def apply_along(matrix: Tensor, x: Tensor, dim: int) -> Tensor:
@@ -213,8 +213,8 @@ def pieces(independent: bool, *tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
 
 
 def in_many_pieces(independent: bool, x: Tensor) -> bool:
-    """Whether :func:`pieces` makes many of ``x``."""
-    return independent and x.device.type == "cpu" and x.shape[0] >= 8 and x.numel() >= 8 * PIECE
+    """Whether ``x`` is so large that :func:`pieces` save a good part of its memory."""
+    return independent and x.device.type == "cpu" and x.shape[0] >= 4 and x.numel() >= 8 * PIECE
 
 
 def zero_padding(x: Tensor, lengths: Tensor, dim: int) -> Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor
 from skelfreq._checks import autocast_off
 from skelfreq.functional._basis import gradients_of, needs_plain_gradient
 from skelfreq.functional._lean_filter import (
+    BARE,
     Around,
     Wanted,
     filtered,
@@ -20,8 +20,6 @@ from skelfreq.functional._lean_filter import (
     threshold_gradient,
 )
 from skelfreq.functional._spectral import Axes, Pair, plain_filter
-
-BARE = Around()
 
 
 class _Filter(torch.autograd.Function):
@@ -37,45 +35,53 @@ class _Filter(torch.autograd.Function):
         theta: Tensor | None,
         whole: Tensor,
         local: Tensor | None,
-        *parameters: Tensor,
+        *tensors: Tensor,
     ) -> Tensor:
-        out, mask = filtered(x, axes, theta, (whole, local), around, parameters)
+        """Run :func:`filtered`; the ``tensors`` of ``around`` are given apart from it."""
+        mask: Tensor | None
+        out, mask = filtered(x, axes, theta, (whole, local), around._replace(tensors=tensors))
         ctx.axes, ctx.gradient, ctx.around = axes, gradient, around
-        ctx.save_for_backward(x, theta, mask, whole, local, *parameters)
+        ctx.save_for_backward(x, theta, mask, whole, local, *tensors)
         return out
 
     @staticmethod
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
-        x, theta, mask, whole, local, *parameters = ctx.saved_tensors
+        x, theta, mask, whole, local, *tensors = ctx.saved_tensors
         axes, around = ctx.axes, ctx.around
         # An autocast region around backward() is none of its business.
         with autocast_off(upstream):
             if needs_plain_gradient(upstream):
 
-                def plain() -> Tensor:
+                def plain(
+                    x: Tensor, theta: Tensor, whole: Tensor, local: Tensor | None, *tensors: Tensor
+                ) -> Tensor:
                     first = pair_of(whole, axes.bins)
                     second = None if local is None else pair_of(local, axes.bins)
-                    line = x if around.front is None else around.front(x, *parameters)
+                    line = x if around.front is None else around.front(x, *tensors)
                     out = plain_filter(line, first, second, theta, axes, ctx.gradient)
                     return x + out if around.residual else out
 
-                inputs = (x, None, None, None, theta, whole, local, *parameters)
-                return gradients_of(plain, inputs, upstream)
-            needs = ctx.needs_input_grad
-            wanted = Wanted(needs[0] or any(needs[7:]), any(needs[4:7]))
-            found = gradients(x, axes, mask, (whole, local), upstream, wanted, around, parameters)
+                by_x, *rest = gradients_of(plain, (x, theta, whole, local, *tensors), upstream)
+                return by_x, None, None, None, *rest
+            needs_x, _, _, _, *needs = ctx.needs_input_grad
+            needs_filters, needs_tensors = needs[:3], needs[3:]  # theta, whole, local; the rest
+            wanted = Wanted(needs_x or any(needs_tensors), any(needs_filters))
+            around = around._replace(tensors=tuple(tensors))
+            found = gradients(x, axes, mask, (whole, local), upstream, wanted, around)
         by_planes: list[Tensor | None] = [*found.by_planes]
         by_theta = None
         if local is None:
             by_planes.append(None)
         else:
             by_theta = threshold_gradient(ctx.gradient, found.by_planes[0], local)
-        return found.by_x, None, None, None, by_theta, *by_planes, *found.by_parameters
+        by_x = found.by_x if needs_x else None
+        return by_x, None, None, None, by_theta, *by_planes, *found.by_tensors
 
 
 # Compilers cannot turn complex numbers into code of their own, and would hold every piece at once:
 # for them the two passes are single operators. Eager code keeps to the function above, which
-# takes a front and second derivatives and calls with less ado.
+# takes a front and second derivatives and calls with less ado. Whoever changes a gradient must
+# rename its operator: torch keeps compiled graphs on disk, and finds them by that name.
 @torch.library.custom_op(
     "skelfreq::adaptive_filter",
     mutates_args=(),
@@ -91,7 +97,7 @@ def _forward(
     whole: Tensor,
     local: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
-    out, mask = filtered(x, Axes(bins, channels), theta, (whole, local), BARE, ())
+    out, mask = filtered(x, Axes(bins, channels), theta, (whole, local), BARE)
     return out, x.new_empty(0) if mask is None else mask
 
 
@@ -111,7 +117,7 @@ def _backward(
     upstream: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor]:
     axes, planes = Axes(bins, channels), (whole, local)
-    found = gradients(x, axes, mask, planes, upstream, Wanted(), BARE, ())
+    found = gradients(x, axes, mask, planes, upstream, Wanted(), BARE)
     by_whole, *by_local = found.by_planes
     return found.by_x, by_whole, by_local[0] if by_local else x.new_empty(0)
 
@@ -176,11 +182,10 @@ def eager_filter(
     axes: Axes,
     gradient: str,
     around: Around,
-    parameters: Sequence[Tensor],
 ) -> Tensor:
     """:func:`plain_filter` and what is around it, for reverse-mode autograd alone."""
-    planes = planes_of(whole, local, x.shape[axes.bins], axes)
-    out: Tensor = _Filter.apply(x, axes, gradient, around, theta, *planes, *parameters)  # type: ignore[no-untyped-call]
+    planes, bare = planes_of(whole, local, x.shape[axes.bins], axes), around._replace(tensors=())
+    out: Tensor = _Filter.apply(x, axes, gradient, bare, theta, *planes, *around.tensors)  # type: ignore[no-untyped-call]
     return out
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -57,11 +58,8 @@ class _Gain(torch.autograd.Function):
         # An autocast region around backward() is none of its business.
         with autocast_off(upstream):
             if needs_plain_gradient(upstream):
-
-                def plain() -> Tensor:
-                    return plain_gain(x, gain, ctx.dim)
-
-                return gradients_of(plain, (x, gain, None), upstream)
+                plain = partial(plain_gain, dim=ctx.dim)
+                return *gradients_of(plain, (x, gain), upstream), None
             by_gain = ctx.needs_input_grad[1]
             return *gradients(x, gain, upstream, ctx.dim, kept, by_gain), None
 

@@ -31,10 +31,14 @@ def pair_basis(kind: Kind, n: int, dtype: torch.dtype, device: torch.device) -> 
 
 
 class Around(NamedTuple):
-    """What a block puts around the filter: ``x + filter(front(x, *parameters))``."""
+    """What a block puts around the filter: ``x + filter(front(x, *tensors))``."""
 
     front: Callable[..., Tensor] | None = None
     residual: bool = False
+    tensors: tuple[Tensor, ...] = ()
+
+
+BARE = Around()
 
 
 class Factors(NamedTuple):
@@ -136,13 +140,12 @@ def filtered(
     theta: Tensor | None,
     planes: Planes,
     around: Around,
-    parameters: Sequence[Tensor],
 ) -> tuple[Tensor, Tensor | None]:
     """Return the filtered ``x``, and the mask [..., bins] with one entry for all channels."""
     masks = []
     out = torch.empty_like(x, memory_format=torch.contiguous_format)
     for part, target in pieces(0 not in axes, x, out):
-        line = part if around.front is None else around.front(part, *parameters)
+        line = part if around.front is None else around.front(part, *around.tensors)
         spectrum, mask = to_bins(line, axes.bins), None
         if theta is not None:
             squares = torch.view_as_real(spectrum).square()
@@ -156,9 +159,9 @@ def filtered(
 
 
 class Wanted(NamedTuple):
-    """Which gradients are."""
+    """Which gradients are: by the filters, by what comes before them."""
 
-    by_x: bool = True
+    before: bool = True
     by_filters: bool = True
 
 
@@ -167,7 +170,7 @@ class Gradients(NamedTuple):
 
     by_x: Tensor
     by_planes: list[Tensor]
-    by_parameters: list[Tensor]
+    by_tensors: list[Tensor]
 
 
 def gradients(
@@ -178,7 +181,6 @@ def gradients(
     upstream: Tensor,
     wanted: Wanted,
     around: Around,
-    parameters: Sequence[Tensor],
 ) -> Gradients:
     """Return the gradients of :func:`filtered`."""
     given = [plane for plane in planes if plane is not None]
@@ -186,10 +188,11 @@ def gradients(
     factor = factors(x.shape[axes.bins], x.dtype, x.device)
     whole, *local = (plane * factor.conjugate for plane in given)
     mirrored = whole, local[0] if local else None
-    found = Gradients(by_x, [*map(torch.zeros_like, given)], [*map(torch.zeros_like, parameters)])
+    zeros = torch.zeros_like
+    found = Gradients(by_x, [*map(zeros, given)], [*map(zeros, around.tensors)])
     masked = pieces(0 not in axes, x, upstream, by_x, *([] if masks is None else [masks]))
     for part, above, target, *mask in masked:
-        line, leaves = part, [value.detach().requires_grad_() for value in (part, *parameters)]
+        line, leaves = part, [value.detach().requires_grad_() for value in (part, *around.tensors)]
         if around.front is not None:
             with torch.enable_grad():
                 line = around.front(*leaves)
@@ -200,8 +203,8 @@ def gradients(
             found.by_planes[0].add_(terms.sum_to_size(given[0].shape))
             if mask:
                 found.by_planes[1].add_(terms.mul_(paired(mask[0])).sum_to_size(given[1].shape))
-            del terms  # its place is taken again below
-        if wanted.by_x:
+            del terms  # room for the next one: this is the peak of memory
+        if wanted.before:
             from_bins(multiply_(slopes, mirrored, mask[0] if mask else None), axes.bins, out=target)
             rest: Sequence[Tensor] = ()
             if around.front is not None:
@@ -209,7 +212,7 @@ def gradients(
                 target.copy_(by_part)
             if around.residual:
                 target.add_(above)
-            for total, value in zip(found.by_parameters, rest, strict=True):
+            for total, value in zip(found.by_tensors, rest, strict=True):
                 total += value
     for total in found.by_planes:
         # In the gradient of x the 2 of each bin that stands for two cancels.

@@ -16,8 +16,8 @@ from skelfreq._checks import (
     compute_dtype,
 )
 from skelfreq.functional._basis import compiles_training, in_many_pieces, only_backward
-from skelfreq.functional._filter_gradient import BARE, compiled_filter, eager_filter
-from skelfreq.functional._lean_filter import Around
+from skelfreq.functional._filter_gradient import compiled_filter, eager_filter
+from skelfreq.functional._lean_filter import BARE, Around
 from skelfreq.functional._spectral import (
     Axes,
     Pair,
@@ -210,7 +210,7 @@ def spectral_filter(
     """
     return filter_block(
         x, global_weight, local_weight, threshold, dim, channel_dim, weight, gradient,
-        temperature, lengths, BARE,
+        temperature, lengths,
     )  # fmt: skip
 
 
@@ -225,8 +225,7 @@ def filter_block(
     gradient: str,
     temperature: float,
     lengths: Tensor | None,
-    around: Around,
-    *parameters: Tensor,
+    around: Around = BARE,
 ) -> Tensor:
     """:func:`spectral_filter` and what a block puts around it."""
     check_floating("x", x)
@@ -251,17 +250,16 @@ def filter_block(
     with autocast_off(x):
         work, axes = x.to(dtype), Axes(dim, channel_dim)
         hard = lengths is None and gradient != "sigmoid"
-        if hard and x.numel() > 0 and only_backward():
-            if around.front is not None and not in_many_pieces(0 not in axes, work):
-                # Where it would run once more as a whole, the front had better keep its own.
-                line, parameters = around.front(work, *parameters), ()
-                out = eager_filter(line, whole, local, theta, axes, gradient, BARE, ())
-                return (work + out if around.residual else out).to(x.dtype)
-            return eager_filter(work, whole, local, theta, axes, gradient, around, parameters).to(
-                x.dtype
-            )
-        line = work if around.front is None else around.front(work, *parameters)
-        if hard:
+        eager = hard and x.numel() > 0 and only_backward()
+        # Inside the filter's own gradient the front runs once more for each piece; where there
+        # are no pieces, it had better keep what it needs.
+        if eager and (around.front is None or in_many_pieces(0 not in axes, work)):
+            around = around._replace(tensors=tuple(value.to(dtype) for value in around.tensors))
+            return eager_filter(work, whole, local, theta, axes, gradient, around).to(x.dtype)
+        line = work if around.front is None else around.front(work, *around.tensors)
+        if eager:
+            out = eager_filter(line, whole, local, theta, axes, gradient, BARE)
+        elif hard:
             core = compiled_filter if x.numel() > 0 and compiles_training(x) else plain_filter
             out = core(line, whole, local, theta, axes, gradient)
         else:

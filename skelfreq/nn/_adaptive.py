@@ -12,9 +12,8 @@ from torch import Tensor, nn
 
 from skelfreq._checks import check_int, check_lengths, check_option, check_skeletons, compute_dtype
 from skelfreq.functional._basis import zero_padding
-from skelfreq.functional._filter_gradient import BARE
 from skelfreq.functional._lean_filter import Around
-from skelfreq.functional.decoupling import FRAMES, decouple
+from skelfreq.functional.decoupling import FRAMES, JOINTS, decouple
 from skelfreq.functional.filters import (
     GRADIENTS,
     adaptive_spectral_mask,
@@ -26,6 +25,7 @@ from skelfreq.nn._decoupling import FrameDecoupling, JointDecoupling
 from skelfreq.nn._weights import filter_shape, new_filter, resize_filter
 
 Block = TypeVar("Block", bound="AdaptiveBlock")
+DECOUPLINGS = {FRAMES: FrameDecoupling, JOINTS: JointDecoupling}
 
 
 class AdaptiveBlock(nn.Module):
@@ -86,22 +86,29 @@ class AdaptiveBlock(nn.Module):
         around = self._around() if lengths is None else None
         if around is not None:
             self._check(x)
-            return filter_block(x, *filters, None, around[0], *around[1])
+            return filter_block(x, *filters, None, around)
         work, line, lengths = self._lines(x, lengths)
-        out = filter_block(line, *filters, lengths, BARE)
+        out = filter_block(line, *filters, lengths)
         return (work + out if self.residual else out).to(x.dtype)
 
-    def _around(self) -> tuple[Around, tuple[Tensor, ...]] | None:
-        """Return decoupling and residual as functions; None where hooks listen to the module."""
+    def _around(self) -> Around | None:
+        """Return decoupling and residual as functions; None where the module must be called."""
         module = self.decoupling
         if module is None:
-            return Around(None, self.residual), ()
-        if not isinstance(module, (JointDecoupling, FrameDecoupling)):
+            return Around(None, self.residual)
+        if not isinstance(module, (FrameDecoupling, JointDecoupling)):
             return None
-        if module._forward_hooks or module._forward_pre_hooks:
+        own = type(module) is DECOUPLINGS[self.dim] and "forward" not in vars(module)
+        hooks = (
+            module._forward_hooks,
+            module._forward_pre_hooks,
+            module._backward_hooks,
+            module._backward_pre_hooks,
+        )
+        if not own or any(hooks) or module.pointwise.shape[0] != self.channels:
             return None
         front = partial(decouple, dim=self.dim)
-        return Around(front, self.residual), (module.depthwise, module.pointwise)
+        return Around(front, self.residual, (module.depthwise, module.pointwise))
 
     def _check(self, x: Tensor) -> None:
         check_skeletons("x", x, self.channels)

@@ -1,0 +1,153 @@
+"""FreS and FreT as one function with its own gradient, front and residual included."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+
+import pytest
+import torch
+from conftest import normal
+from frest_blocks import C, T, V, full
+from tolerances import assert_close, relative_error
+from torch import Tensor, nn
+
+from skelfreq import FrameDecoupling, FreS, FreT, JointDecoupling
+from skelfreq.functional import _basis, decouple
+from skelfreq.nn import _adaptive
+
+
+@pytest.fixture
+def pieces_of_one_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make sums over pieces seen, and the front a part of the filter's gradient."""
+    monkeypatch.setattr(_basis, "PIECE", 1)
+
+
+@pytest.fixture
+def nan_where_nothing_is_written() -> Iterator[None]:
+    """Fill uninitialised memory with NaN."""
+    torch.use_deterministic_algorithms(True)
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+@pytest.mark.parametrize("residual", [True, False])
+@pytest.mark.parametrize("weight", ["channel", "full"])
+@pytest.mark.parametrize("block", [FreS, FreT])
+def test_one_function_equals_its_parts(
+    block: type,
+    weight: str,
+    residual: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    pieces_of_one_sample: None,
+) -> None:
+    calls: list[int] = []
+    real = decouple
+    monkeypatch.setattr(
+        _adaptive, "decouple", lambda x, *m, **o: calls.append(len(x)) or real(x, *m, **o)
+    )
+    model = full(block, weight=weight, residual=residual, threshold=0.8)
+    leaves = [normal(9, C, T, V).requires_grad_(), *model.parameters()]
+    above, results = normal(9, C, T, V, seed=1), []
+    seen: list[Tensor] = []
+    for apart in (False, True):
+        if apart:  # a hook wants the module to be called
+            model.decoupling.register_forward_hook(lambda *args: seen.append(args[2]))
+        out = model(leaves[0])
+        once = torch.autograd.grad(model(leaves[0]), leaves, above)
+        first = torch.autograd.grad(out, leaves, above, create_graph=True)
+        second = torch.autograd.grad(sum(g.square().sum() for g in first), leaves)
+        results.append([out, *once, *first, *second])
+    assert len(seen) == 2
+    assert calls and set(calls[:9]) == {1}
+    for got, value in zip(*results, strict=True):
+        assert_close(got, value)
+
+
+PARTS = ("x", "decoupling", "weight", "threshold")
+
+
+@pytest.mark.filterwarnings("ignore:Anomaly Detection:UserWarning")
+@pytest.mark.parametrize("alone", [True, False])
+@pytest.mark.parametrize("chosen", PARTS)
+def test_frozen_parts_get_no_gradient(
+    chosen: str, alone: bool, pieces_of_one_sample: None, nan_where_nothing_is_written: None
+) -> None:
+    model = full(FreT, threshold=0.8)
+    leaves = {"x": normal(9, C, T, V).requires_grad_(), **dict(model.named_parameters())}
+    everything = torch.autograd.grad(model(leaves["x"]).square().sum(), [*leaves.values()])
+    expected = dict(zip(leaves, everything, strict=True))
+    for name, leaf in leaves.items():
+        (part,) = (part for part in PARTS if part in name)
+        leaf.requires_grad_((part == chosen) == alone)
+    rest = {name: leaf for name, leaf in leaves.items() if leaf.requires_grad}
+    with torch.autograd.detect_anomaly(check_nan=True):
+        found = torch.autograd.grad(model(leaves["x"]).square().sum(), [*rest.values()])
+    for name, got in zip(rest, found, strict=True):
+        assert_close(got, expected[name])
+
+
+class Doubled(FrameDecoupling):
+    """A decoupling of somebody's own."""
+
+    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+        return 2 * super().forward(x, lengths)
+
+
+def patched() -> nn.Module:
+    """Return a decoupling whose forward was replaced on the object."""
+    module = FrameDecoupling(C)
+    module.forward = lambda x, lengths=None: 3 * x
+    return module
+
+
+@pytest.mark.parametrize(
+    "build",
+    [lambda: Doubled(C), lambda: JointDecoupling(C), patched, nn.Identity],
+    ids=["subclass", "other_axis", "patched", "other_module"],
+)
+def test_a_decoupling_of_another_make_is_called(build, pieces_of_one_sample: None) -> None:
+    model, x = full(FreT), normal(9, C, T, V)
+    expected = copy.deepcopy(model)
+    expected.decoupling, expected.residual = None, False
+    module = build().double()
+    if isinstance(module, nn.Identity):
+        module.forward = lambda x, lengths=None: x
+    model.decoupling = module
+    assert_close(model(x), x + expected(module(x)))
+
+
+def test_a_decoupling_of_another_width_says_so() -> None:
+    model = full(FreT)
+    model.decoupling = FrameDecoupling(C + 1).double()
+    with pytest.raises(ValueError, match=f"x must have {C + 1} channels on axis 1, got {C}"):
+        model(normal(9, C, T, V))
+
+
+@pytest.mark.parametrize(
+    "hook",
+    [
+        "register_forward_hook",
+        "register_forward_pre_hook",
+        "register_full_backward_hook",
+        "register_full_backward_pre_hook",
+    ],
+)
+def test_hooks_on_the_decoupling_are_called(hook: str, pieces_of_one_sample: None) -> None:
+    model, seen = full(FreT), []
+    getattr(model.decoupling, hook)(lambda *arguments: seen.append(arguments[0]))
+    model(normal(9, C, T, V).requires_grad_()).sum().backward()
+    assert seen == [model.decoupling]
+
+
+def test_pieces_of_a_half_precision_block_are_summed_in_fp32(
+    pieces_of_one_sample: None,
+) -> None:
+    model, x = full(FreT, frames=12).bfloat16(), normal(64, C, T, V).bfloat16()
+    exact = copy.deepcopy(model).double()
+    exact(x.double()).square().sum().backward()
+    model(x).float().square().sum().backward()
+    for name, parameter in model.decoupling.named_parameters():
+        want = dict(exact.decoupling.named_parameters())[name].grad
+        # A sum of 64 rounded numbers would be several times coarser.
+        assert relative_error(parameter.grad, want) < 2**-7, name
