@@ -12,6 +12,7 @@ from frest_blocks import C, T, V, full
 from tolerances import assert_close, relative_error
 from torch import Tensor, nn
 
+from benchmarks.memory import peak_extra_bytes
 from skelfreq import FrameDecoupling, FreS, FreT, JointDecoupling
 from skelfreq.functional import _basis, decouple
 from skelfreq.nn import _adaptive
@@ -151,3 +152,14 @@ def test_pieces_of_a_half_precision_block_are_summed_in_fp32(
         want = dict(exact.decoupling.named_parameters())[name].grad
         # A sum of 64 rounded numbers would be several times coarser.
         assert relative_error(parameter.grad, want) < 2**-7, name
+
+
+@pytest.mark.parametrize("block", [FreS, FreT])
+def test_large_blocks_take_little_memory(block: type) -> None:
+    model, x = block(64), torch.randn(64, 64, 64, 25).requires_grad_()
+    leaves, above = [x, *model.parameters()], torch.randn_like(x)
+
+    def step() -> tuple[Tensor, ...]:
+        return torch.autograd.grad(model(x), leaves, above)
+
+    assert peak_extra_bytes(step, "cpu") <= 2.5 * x.nbytes

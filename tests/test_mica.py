@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import socket
 from dataclasses import replace
+from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
 
@@ -85,9 +85,14 @@ def test_queue_state_round_trip() -> None:
         Queue(0, 2)
 
 
-def worker(rank: int, port: int, folder: str) -> None:
+def worker(rank: int, folder: str) -> None:
+    # They meet in a file: a port found free may be taken before they do.
     torch.distributed.init_process_group(
-        "gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2
+        "gloo",
+        init_method=f"file://{folder}/meeting",
+        rank=rank,
+        world_size=2,
+        timeout=timedelta(minutes=1),
     )
     queue = Queue(6, 2)
     for step in range(2):
@@ -97,10 +102,7 @@ def worker(rank: int, port: int, folder: str) -> None:
 
 
 def test_every_process_has_the_keys_of_all(tmp_path: Path) -> None:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
-    torch.multiprocessing.spawn(worker, (port, str(tmp_path)), nprocs=2)
+    torch.multiprocessing.spawn(worker, (str(tmp_path),), nprocs=2)
     first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1))
     assert all(torch.equal(first[name], second[name]) for name in first)
     alone = Queue(6, 2)

@@ -77,7 +77,7 @@ def apply_gain(x: Tensor, gain: Tensor, dim: int = -1, lengths: Tensor | None = 
         )
     with autocast_off(x):
         work, curve = x.to(compute_dtype(x)), gain.to(x.device, compute_dtype(x))
-        if lengths is None and gain.ndim == 1 and work.numel() and only_backward():
+        if lengths is None and gain.ndim == 1 and x.numel() > 0 and only_backward():
             out = apply_curve(work, curve, dim)
         elif lengths is None and gain.ndim == 1 and is_short(work, dim):
             out = apply_along(operator(curve), work, dim)

@@ -98,7 +98,7 @@ class AdaptiveBlock(nn.Module):
             return Around(None, self.residual)
         if not isinstance(module, (FrameDecoupling, JointDecoupling)):
             return None
-        own = type(module) is DECOUPLINGS[self.dim] and "forward" not in vars(module)
+        own = type(module) is DECOUPLINGS[self.dim] and "forward" not in module.__dict__
         hooks = (
             module._forward_hooks,
             module._forward_pre_hooks,
