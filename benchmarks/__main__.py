@@ -94,6 +94,8 @@ def run(args: argparse.Namespace) -> Report:
             plan = Plan(setting, mode, effort, args.threads, compile_peers=peers_too)
             records = measure(case, plan)
             report.records.extend(records)
+            if args.json:  # what was measured survives an interruption
+                report.write(args.json)
             for record in records:
                 print(line(record, time.perf_counter() - begin), flush=True)
     if (args.full or args.write_docs) and not args.only:

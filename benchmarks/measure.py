@@ -184,7 +184,8 @@ class FlopCount(TorchDispatchMode):
 
 def product_flop(run: Callable[[], object]) -> int | None:
     """FLOP of the matrix products of an eager call; None where it has none."""
-    with FlopCount() as counter:
+    # A compiled module refuses to run under a mode.
+    with torch.compiler.set_stance("force_eager"), FlopCount() as counter:
         run()
     return counter.total or None
 
