@@ -15,7 +15,7 @@ Kind = Literal["dct", "idct", "dct_unscaled", "idct_unscaled", "rdft", "irdft"]
 
 
 # Pieces of this many numbers stay in a core's cache from the first step to the last.
-PIECE = 3 * 2**17
+PIECE = 2**18
 
 Build = TypeVar("Build", bound=Callable[..., Any])
 
