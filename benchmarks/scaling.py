@@ -95,11 +95,11 @@ def draw(points: list[dict[str, Any]], folder: Path, prefix: str) -> list[str]:
                 values = [1e3 * point["seconds"][name] for point in own]
                 style = "o-" if name in ("dct", "apply_gain", "FreT core") else "o--"
                 panel.plot(sizes, values, style, color=colour, ms=3, lw=1.3, label=name)
-            panel.set(xscale="log", yscale="log", xlabel=axis)
-            panel.xaxis.get_major_formatter()
+            panel.set(xscale="log", yscale="log", xlabel=axis, title=f"Time over {axis}")
             panel.spines[["top", "right"]].set_visible(False)
         panels[0][0].set_ylabel(f"{BACKWARD}, ms")
-        panels[0][-1].legend(fontsize=9, loc="best")
+        # Beside the panels: inside, it would cover a curve.
+        panels[0][-1].legend(fontsize=9, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
         figure.tight_layout()
         figure.canvas.draw()
         image = Image.fromarray(np.asarray(figure.canvas.buffer_rgba())).convert("RGB")

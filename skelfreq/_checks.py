@@ -103,7 +103,7 @@ def compute_dtype(x: Tensor) -> torch.dtype:
 def autocast_off(x: Tensor) -> AbstractContextManager[object]:
     """Return a context in which autocast does not touch ``x``'s device."""
     kind = x.device.type
-    # Compilers before torch 2.8 cannot trace the first question; what they trace has autocast.
+    # torch 2.6's compiler cannot trace the first question; what it traces has autocast.
     known = torch.compiler.is_compiling() or torch.amp.is_autocast_available(kind)
     if known and torch.is_autocast_enabled(kind):
         return torch.autocast(kind, enabled=False)

@@ -18,11 +18,12 @@ from benchmarks import __main__ as command
 from benchmarks import scaling
 from benchmarks.case import COMPILED, EAGER, Case, Operation, Setting, Target, Workload
 from benchmarks.cases import CASES
-from benchmarks.measure import Plan, measure, relative_error
+from benchmarks.measure import Plan, measure, product_flop, relative_error
 from benchmarks.memory import peak_extra_bytes
 from benchmarks.report import comparison, summary, write_results
 from benchmarks.results import Record, Report, compare, disturbed, machine, read
 from benchmarks.timing import Effort, Spread, interleave
+from skelfreq import FreqEnhance
 from tests.tolerances import TOLERANCE
 
 SMOKE = Effort(rounds=2, block=0.0)
@@ -116,6 +117,33 @@ def test_peak_memory_counts_temporaries_and_results() -> None:
     run = Operation(torch.exp, (leaf,)).backward_for(torch.ones(1000))
     # The output, which exp keeps, and the gradient.
     assert abs(peak_extra_bytes(run, "cpu") - 2 * x.nbytes) <= small
+
+
+def test_products_of_a_compiled_module_are_counted(fresh_dynamo: None) -> None:
+    layer, x = FreqEnhance(16), torch.randn(2, 3, 16, 5)
+    plain = product_flop(lambda: layer(x))
+    layer.compile(backend="eager", fullgraph=True)
+    layer(x)
+    assert product_flop(lambda: layer(x)) == plain > 0
+
+
+def test_what_was_measured_survives_an_interruption(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = [tiny(case) for case in CASES if case.name in ("ema_update", "tube_masking")]
+    done: list[Record] = []
+
+    def stopped(case: Case, plan: Plan) -> list[Record]:
+        if done:
+            raise KeyboardInterrupt
+        done.extend(measure(case, tiny_plan()))
+        return done
+
+    monkeypatch.setattr(command, "CASES", chosen)
+    monkeypatch.setattr(command, "measure", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        command.main(["--json", str(tmp_path / "new.json")])
+    assert read(tmp_path / "new.json").records == done
 
 
 def test_error_is_relative_to_the_largest_value() -> None:

@@ -316,9 +316,11 @@ def test_many_gradients_at_once() -> None:
     leaves = [leaf.double().requires_grad_() for leaf in leaves]
     y, above = spectral_filter(*leaves), normal(5, 2, 3, 6, 4, seed=3)
     each = [torch.autograd.grad(y, leaves, one, retain_graph=True) for one in above]
-    batched = torch.autograd.grad(y, leaves, above, is_grads_batched=True)
-    for got, values in zip(batched, zip(*each, strict=True), strict=True):
-        assert_close(got, torch.stack(values))
+    batched = torch.autograd.grad(y, leaves, above, is_grads_batched=True, retain_graph=True)
+    mapped = torch.func.vmap(lambda one: torch.autograd.grad(y, leaves, one, retain_graph=True))
+    for found in (batched, mapped(above)):
+        for got, values in zip(found, zip(*each, strict=True), strict=True):
+            assert_close(got, torch.stack(values))
 
 
 @pytest.mark.parametrize("n", [30, 64])
@@ -488,7 +490,6 @@ def test_inputs_are_not_written() -> None:
     assert all(torch.equal(a, b) for a, b in zip(inputs, kept, strict=True))
 
 
-# torch scripts a part of its forward mode.
 def test_functional_transforms() -> None:
     x, weights = normal(4, 2, 3, 10, 4), (normal(3, 2, seed=1), normal(3, 2, seed=2))
     mapped = torch.func.vmap(lambda x: spectral_filter(x, *weights, 0.9))(x)
