@@ -105,7 +105,7 @@ def draw(points: list[dict[str, Any]], folder: Path, prefix: str) -> list[str]:
         image = Image.fromarray(np.asarray(figure.canvas.buffer_rgba())).convert("RGB")
         plt.close(figure)
         names.append(f"{prefix}_{stem}.png")
-        palette = image.quantize(48, dither=Image.Dither.NONE)
+        palette = image.quantize(128, dither=Image.Dither.NONE)
         palette.save(folder / names[-1], optimize=True)
     return names
 
