@@ -1,7 +1,7 @@
 """What other projects compute, written from their descriptions in as plain a form as theirs.
 
 They are the denominators of the suite: every function here is compared with an independent
-reference in ``tests/test_benchmark_peers.py``, since a ratio to something else would mean nothing.
+reference in ``tests/benchmarks/test_peers.py``, since a ratio to something else would mean nothing.
 Weights of filters are real pairs ``[..., 2]``, as those projects store them.
 """
 

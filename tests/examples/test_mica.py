@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from test_example_text import Counting
+from text_encoders import Counting
 from torch import Tensor, nn
 
 from examples.data.task import Labelled, load_task
@@ -31,7 +31,7 @@ FLAGS = ["--widths", "4", "8", "--frames", "8", "--embedding", "8", "--queue", "
 
 @pytest.fixture
 def quick_encoder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Encode without loading a network; tests/test_example_text.py runs the real one."""
+    """Encode without loading a network; test_text.py runs the real one."""
     monkeypatch.setattr("examples.text.encoding.minilm", Counting())
     monkeypatch.setenv("SKELFREQ_CACHE", str(tmp_path / "cache"))
 

@@ -17,25 +17,14 @@ import numpy as np
 import pytest
 import torch
 from shared_data import require_data
+from text_encoders import Counting
 
 from examples import text
 from examples.data import load_msr_action3d
 from examples.data._motions import CLASSES
 from examples.text import Descriptions, class_features, encode, load_descriptions, phrase_features
 
-ROOT = Path(__file__).parents[1]
-
-
-class Counting:
-    """Deterministic vectors from the characters of a text; counts its calls."""
-
-    def __init__(self, name: str = "counting", width: int = 8) -> None:
-        self.name, self.width, self.calls = name, width, 0
-
-    def __call__(self, texts: list[str]) -> np.ndarray:
-        self.calls += 1
-        rows = [np.bincount([ord(c) % self.width for c in t], minlength=self.width) for t in texts]
-        return np.array(rows, dtype=np.float64)
+ROOT = Path(__file__).parents[2]
 
 
 def test_every_synthetic_class_is_described() -> None:
@@ -235,10 +224,10 @@ def test_threads_at_once_leave_whole_files(tmp_path: Path) -> None:
 def test_processes_at_once_leave_whole_files(tmp_path: Path) -> None:
     # Both go through the same 50 entries in the same order, so that they meet at some.
     script = (
-        "import sys; from test_example_text import Counting; from examples.text import encode\n"
+        "import sys; from text_encoders import Counting; from examples.text import encode\n"
         "for i in range(50): encode([f'text {i}'] * 2000, Counting(), cache=sys.argv[1])"
     )
-    path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
+    path = os.pathsep.join([str(ROOT), str(ROOT / "tests" / "examples")])
     command = [sys.executable, "-c", script, str(tmp_path)]
     writers = [subprocess.Popen(command, env={**os.environ, "PYTHONPATH": path}) for _ in range(2)]
     assert [writer.wait(120) for writer in writers] == [0, 0]

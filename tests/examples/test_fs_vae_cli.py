@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_example_text import Counting
+from text_encoders import Counting
 
 from examples.fs_vae import study
 from examples.fs_vae.__main__ import main
@@ -28,7 +28,7 @@ WIDTH = 32
 
 @pytest.fixture(autouse=True)
 def quick_encoder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Encode without loading a network; tests/test_example_text.py runs the real one."""
+    """Encode without loading a network; test_text.py runs the real one."""
     monkeypatch.setattr("examples.text.encoding.minilm", Counting())
     monkeypatch.setenv("SKELFREQ_CACHE", str(tmp_path / "cache"))
 
