@@ -63,7 +63,7 @@ def responses(encoder: Encoder, clips: Tensor) -> tuple[dict[str, Tensor], dict[
 
 
 def _amplitude(x: Tensor, dim: int) -> Tensor:
-    re, im = rdft(x, dim)
+    re, im = rdft(x, dim=dim)
     return (re.square() + im.square()).movedim(dim, -1).flatten(0, -2).mean(0).sqrt()
 
 
