@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-import math
+from collections.abc import Mapping
 from typing import TypeVar
 
 import torch
@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from skelfreq._checks import (
     check_int,
-    check_number,
     check_option,
     check_skeletons,
     compute_dtype,
@@ -21,13 +20,20 @@ from skelfreq.functional._axis import check_lengths, zero_padding
 from skelfreq.functional._filter_plain import Gradient, bins_of
 from skelfreq.functional.decoupling import FRAMES, JOINTS
 from skelfreq.functional.filters import (
-    GRADIENTS,
     Weight,
     adaptive_spectral_mask,
     spectral_filter,
 )
 from skelfreq.functional.fourier import rdft
-from skelfreq.nn._weights import INITS, Init, Start, fill_filter_, filter_shape, resize_filter
+from skelfreq.nn._weights import (
+    INITS,
+    Init,
+    Start,
+    check_mask_options,
+    fill_filter_,
+    filter_shape,
+    resize_filter,
+)
 from skelfreq.nn.decoupling import Decoupling, FrameDecoupling, JointDecoupling
 
 Block = TypeVar("Block", bound="AdaptiveFilter")
@@ -41,32 +47,17 @@ class AdaptiveFilter(nn.Module):
     decoupling_class: type[Decoupling]
 
     def __init__(
-        self,
-        channels: int,
-        length: int | None,
-        *,
-        use_global: bool,
-        use_local: bool,
-        residual: bool,
-        decouple: bool,
-        weight: Weight,
-        gradient: Gradient,
-        temperature: float,
-        threshold: float | None,
-        init: Init,
-        device: torch.device | str | None,
+        self, channels: int, length: int | None, *, use_global: bool, use_local: bool,
+        residual: bool, decouple: bool, weight: Weight, gradient: Gradient, temperature: float,
+        threshold: float | None, init: Init, device: torch.device | str | None,
         dtype: torch.dtype | None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         super().__init__()
         self.channels = check_int("channels", channels, 1)
         self.length = None if length is None else check_int(self.length_name, length, 1)
         shape = filter_shape(weight, self.channels, self.length, self.length_name)
-        check_option("gradient", gradient, GRADIENTS)
+        check_mask_options(gradient, temperature, threshold)
         check_option("init", init, INITS)
-        if not check_number("temperature", temperature) > 0:
-            raise ValueError(f"temperature must be above 0, got {temperature!r}.")
-        if threshold is not None and not math.isfinite(check_number("threshold", threshold)):
-            raise ValueError(f"threshold must be finite, got {threshold}.")
         if not (use_global or use_local):
             raise ValueError("use_global or use_local must be True, got False for both.")
         if init == "identity" and not residual and (decouple or not use_global):
@@ -113,16 +104,10 @@ class AdaptiveFilter(nn.Module):
         """Filter ``x`` [N, C, T, V]; ``lengths`` [N] are the frames really present."""
         work, line, filter_lengths = self._lines(x, lengths)
         out = spectral_filter(
-            line,
-            self.global_weight,
-            self.local_weight,
-            self.threshold,
-            dim=self.dim,
-            weight=self.weight,
-            gradient=self.gradient,
-            temperature=self.temperature,
+            line, self.global_weight, self.local_weight, self.threshold, dim=self.dim,
+            weight=self.weight, gradient=self.gradient, temperature=self.temperature,
             lengths=filter_lengths,
-        )
+        )  # fmt: skip
         return (work + out if self.residual else out).to(x.dtype)
 
     def _lines(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
@@ -344,3 +329,56 @@ class FreT(AdaptiveFilter):
     def resize(self, num_frames: int) -> FreT:
         """Return a copy for other frames; see :meth:`SpectralFilter.resize`."""
         return self._resized(num_frames)
+
+    @classmethod
+    def from_tslanet(cls, state: Mapping[str, Tensor], *, prefix: str = "") -> FreT:
+        """Build the filter that TSLANet's Adaptive Spectral Block trained.
+
+        Parameters
+        ----------
+        state : mapping of str to Tensor
+            ``state_dict`` of a block, or of a network that holds it.
+        prefix : str
+            What stands before the block's names, such as ``"tsla_blocks.0.asb."``.
+
+        Returns
+        -------
+        FreT
+            Without decoupling and residual; [N, C, T, 1] → the same, where the block takes
+            [N, T, C].
+
+        Raises
+        ------
+        ValueError
+            A name that ``state`` lacks, or weights of other shapes.
+
+        Notes
+        -----
+        Source: the names of the released code (Eldele et al., ICML 2024).
+
+        Examples
+        --------
+        >>> state = {"complex_weight": torch.ones(8, 2), "threshold_param": torch.rand(1)}
+        >>> state["complex_weight_high"] = torch.ones(8, 2)
+        >>> FreT.from_tslanet(state)(torch.randn(2, 8, 30, 1)).shape
+        torch.Size([2, 8, 30, 1])
+        """
+        names = ("complex_weight", "complex_weight_high", "threshold_param")
+        missing = [name for name in names if f"{prefix}{name}" not in state]
+        if missing:
+            raise ValueError(
+                f"state must hold {', '.join(names)} under prefix {prefix!r}, it lacks "
+                f"{', '.join(missing)}; its first names are {[*state][:3]}."
+            )
+        whole, local, threshold = (state[f"{prefix}{name}"].detach() for name in names)
+        if whole.ndim != 2 or whole.shape[1] != 2 or local.shape != whole.shape:
+            raise ValueError(
+                f"state must hold weights of shape [C, 2], got {tuple(whole.shape)} and "
+                f"{tuple(local.shape)}."
+            )
+        block = cls(
+            whole.shape[0], decouple=False, residual=False, gradient="tslanet", dtype=whole.dtype
+        )
+        weights = {"global_weight": whole, "local_weight": local}
+        block.load_state_dict({**weights, "threshold": threshold.reshape(1)})
+        return block
