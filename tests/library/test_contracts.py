@@ -348,8 +348,8 @@ class Applied(nn.Module):
 @pytest.mark.parametrize("strict", [False, True])
 @pytest.mark.parametrize(
     "name",
-    ["dct", "dct_unscaled", "dct_keep", "idct", "idct_size", "apply_gain", "split_bands", "resample",
-     "resample_up", "rdft", "motion", "frequency_loss", "spectral_mask", "spectral_filter",
+    ["dct", "dct_unscaled", "dct_keep", "idct", "idct_size", "apply_gain", "split_bands",
+     "resample", "resample_up", "rdft", "motion", "frequency_loss", "spectral_mask", "spectral_filter",
      "soft_filter", "enhance", "decouple"],
 )  # fmt: skip
 def test_functions_export_with_dynamic_frames(name: str, strict: bool, fresh_dynamo: None) -> None:
