@@ -200,6 +200,7 @@ def update_after_a_forward_pass_alone(rank: int) -> None:
         model(*next(batches(None)))  # leaves full copies in the sharded modules
         model.update()
         model.update()
+    dual.reshard()
     assert_same(dual, expected)
 
 
@@ -283,7 +284,11 @@ class Resettable(nn.Module):
 
 
 def dual_path_from_the_meta_device(rank: int) -> None:
-    from torch.distributed.checkpoint.state_dict import StateDictOptions, set_model_state_dict
+    from torch.distributed.checkpoint.state_dict import (
+        StateDictOptions,
+        get_model_state_dict,
+        set_model_state_dict,
+    )
     from torch.distributed.fsdp import fully_shard
 
     torch.manual_seed(rank)
@@ -305,6 +310,9 @@ def dual_path_from_the_meta_device(rank: int) -> None:
     options = StateDictOptions(full_state_dict=True, strict=True)
     set_model_state_dict(dual, stored.state_dict(), options=options)
     assert dual.num_updates == 7
+    gathered = get_model_state_dict(dual, options=options)
+    assert gathered.keys() == stored.state_dict().keys()
+    assert all(torch.equal(gathered[name], value) for name, value in stored.state_dict().items())
     x = torch.randn(2, 6, 4, 5, generator=torch.Generator().manual_seed(0))
     for got, value in zip(dual(x, x), stored(x, x), strict=True):
         assert torch.allclose(got, value, atol=1e-6)
