@@ -192,7 +192,7 @@ class FreqEnhance(nn.Module):
         """
         layer = cls(length, dim=-1, num_bands=30, split=30, strength=0.3, last="released")
         # The release truncates an fp32 linspace.
-        edges = torch.linspace(0, layer.length - 1, 31, device="cpu").long().tolist()
+        edges = [int(edge) for edge in torch.linspace(0, layer.length - 1, 31, device="cpu")]
         moved = [i for i, edge in enumerate(edges) if edge != i * (layer.length - 1) // 30]
         if moved:
             warnings.warn(
