@@ -349,8 +349,8 @@ class Applied(nn.Module):
 @pytest.mark.parametrize(
     "name",
     ["dct", "dct_unscaled", "dct_keep", "idct", "idct_size", "apply_gain", "split_bands",
-     "resample", "resample_up", "rdft", "motion", "frequency_loss", "spectral_mask", "spectral_filter",
-     "soft_filter", "enhance", "decouple"],
+     "resample", "resample_up", "rdft", "motion", "frequency_loss", "spectral_mask",
+     "spectral_filter", "soft_filter", "enhance", "decouple"],
 )  # fmt: skip
 def test_functions_export_with_dynamic_frames(name: str, strict: bool, fresh_dynamo: None) -> None:
     """From shorter to longer than the sizes inside, and across every threshold."""
