@@ -1,4 +1,4 @@
-"""Pure functions behind the layers: tensors in, tensors out, no parameters."""
+"""Pure functions that the layers call: tensors in, tensors out, no parameters."""
 
 from skelfreq.functional.alignment import (
     calibrated_alignment_loss,

@@ -63,8 +63,7 @@ def constant(build: Callable[P, R]) -> Callable[P, R]:
         # A tracer must see the construction, or a dynamic n would freeze; and what a dispatch
         # mode makes (fake tensors) must not outlive it.
         if _route.watcher() == "autograd":
-            kept: R = CACHE[(build, *args)]
-            return kept
+            return CACHE[(build, *args)]  # type: ignore[no-any-return]
         return build(*args, **kwargs)
 
     return get

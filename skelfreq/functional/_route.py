@@ -108,9 +108,9 @@ def is_empty(x: Tensor) -> bool:
 
 
 def cosine(
-    x: Tensor, kept: int, method: Method, padded: bool
+    x: Tensor, coefficients: int, method: Method, padded: bool
 ) -> Literal["product", "plain", "fast"]:
-    """Return how ``kept`` coefficients come from or go to a signal.
+    """Return how so many coefficients are computed, or a signal from them.
 
     By a product with the basis, in plain operations (torch-dct) or by an operator. Clips of
     several lengths and empty tensors take the product, which alone can do them.
@@ -119,7 +119,7 @@ def cosine(
         return "product"
     if method == "torch-dct":
         return "plain"
-    if method == "auto" and not beyond(kept, product_points(COSINE_PRODUCT_POINTS)):
+    if method == "auto" and not beyond(coefficients, product_points(COSINE_PRODUCT_POINTS)):
         return "product"
     return _way("cosine")
 
@@ -203,14 +203,14 @@ def _way(operation: str) -> Way:
 # --- Gradients of gradients -----------------------------------------------------------------------
 
 
-def wants_plain_gradient(upstream: Tensor) -> bool:
+def wants_plain_gradient(grad_output: Tensor) -> bool:
     """Whether a gradient of the gradient is asked for, or many gradients at once."""
-    many = torch._C._functorch.is_legacy_batchedtensor(upstream)  # is_grads_batched=True
+    many = torch._C._functorch.is_legacy_batchedtensor(grad_output)  # is_grads_batched=True
     return torch.is_grad_enabled() or many or watcher() == "transform"
 
 
 def plain_gradients(
-    function: Callable[..., Tensor], inputs: tuple[Tensor | None, ...], upstream: Tensor
+    function: Callable[..., Tensor], inputs: tuple[Tensor | None, ...], grad_output: Tensor
 ) -> tuple[Tensor | None, ...]:
     """Return autograd's gradients of ``function(*inputs)`` by the inputs that have one."""
     with torch.enable_grad():
@@ -218,7 +218,9 @@ def plain_gradients(
         views = [v if v is None or not v.requires_grad else v.view_as(v) for v in inputs]
         out = function(*views)
     wanted = [value for value in views if value is not None and value.requires_grad]
-    found = iter(torch.autograd.grad(out, wanted, upstream, create_graph=torch.is_grad_enabled()))
+    found = iter(
+        torch.autograd.grad(out, wanted, grad_output, create_graph=torch.is_grad_enabled())
+    )
     return tuple(next(found) if v is not None and v.requires_grad else None for v in views)
 
 
