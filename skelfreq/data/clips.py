@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Clip"]
+from skelfreq.skeletons import SkeletonLayout
+
+__all__ = ["Clip", "Dropped"]
 
 FloatArray = NDArray[np.float32]
 
@@ -25,8 +27,12 @@ class Clip:
     confidence : ndarray, optional
         float32 ``[T, M, V]``: 0 where a joint was not seen, otherwise the weight that the source
         gives to it (at most 1 in all published formats). None where the source says nothing.
+    layout : SkeletonLayout, optional
+        Joint order and bones.
     label : int, default -1
         Class number from 0.
+    label_name : str, default ""
+        Name of the class where the file itself gives one.
     subject, camera, setup, repetition : int, default -1
         Numbers as the source gives them. ``camera`` is also the view of NW-UCLA.
     split : str, default ""
@@ -55,7 +61,9 @@ class Clip:
     name: str
     joints: FloatArray
     confidence: FloatArray | None = None
+    layout: SkeletonLayout | None = None
     label: int = -1
+    label_name: str = ""
     subject: int = -1
     camera: int = -1
     setup: int = -1
@@ -80,6 +88,11 @@ class Clip:
                 f"confidence must be float32 of shape {self.joints.shape[:3]}, got "
                 f"{self.confidence.dtype} of shape {self.confidence.shape}."
             )
+        if self.layout is not None and self.joints.shape[2] != self.layout.num_joints:
+            raise ValueError(
+                f"joints must have {self.layout.num_joints} joints for {self.layout.name}, got "
+                f"{self.joints.shape[2]}."
+            )
         if self.split not in ("", "train", "test"):
             raise ValueError(f"split must be '', 'train' or 'test', got {self.split!r}.")
         if self.persons and len(self.persons) != self.num_persons:
@@ -96,3 +109,19 @@ class Clip:
     def num_persons(self) -> int:
         """Number of persons M."""
         return int(self.joints.shape[1])
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """A sample that holds no skeleton, or a file that was left out.
+
+    Parameters
+    ----------
+    name : str
+        Name of the sample.
+    reason : str
+        Why it was left out.
+    """
+
+    name: str
+    reason: str

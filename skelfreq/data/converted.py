@@ -178,7 +178,10 @@ class ConvertedSet:
             numbers["frame_rate"] = columns["frame_rate"][index]
         if "image_size" in columns:
             numbers["image_size"] = tuple(columns["image_size"][index])
-        return Clip(self.names[index], self.joints(index), self.confidence(index), **numbers)
+        if numbers["label"] >= 0:
+            numbers["label_name"] = self.class_names[numbers["label"]]
+        joints, confidence = self.joints(index), self.confidence(index)
+        return Clip(self.names[index], joints, confidence, self.layout, **numbers)
 
     def __iter__(self) -> Iterator[Clip]:
         """Yield every clip in order."""

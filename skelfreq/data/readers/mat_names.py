@@ -1,0 +1,19 @@
+"""The variables of a ``.mat`` file, for recognising it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from skelfreq.data.errors import SkeletonFormatError
+from skelfreq.data.files import Limits
+from skelfreq.data.matfile import MatFile
+
+__all__ = ["variable_names"]
+
+
+def variable_names(path: Path) -> tuple[str, ...]:
+    """Return the names of the variables, none if the file cannot be read."""
+    try:
+        return MatFile(path, Limits()).names
+    except SkeletonFormatError:
+        return ()
