@@ -28,6 +28,8 @@ _MAX_HEADER = 1 << 16
 _MAX_DIRECTORY = 16 << 20
 _MAX_AXES = 8
 _STEP = 8 << 20
+# An array that cannot be read row by row may have this many bytes.
+_MAX_WHOLE = 1 << 30
 _NO_PICKLE = "Save plain numbers with numpy.save or numpy.savez, without objects"
 
 _VALUE = r"(?:'(?P<descr>[^']*)'|(?P<order>True|False)|\((?P<shape>[\d,\sL]*)\))"
@@ -262,26 +264,38 @@ class Archive:
         Parameters
         ----------
         key : str
-            Name of an array in C order with at least one axis.
+            Name of an array with at least one axis.
         counts : iterator of int, optional
             Rows of each block; blocks of one row by default. The rows must add up.
 
         Raises
         ------
         SkeletonFormatError
-            If the key is missing, the array is in Fortran order, or its data are damaged.
+            If the key is missing, the data are damaged, or a large array is in Fortran order.
         """
         with self._open(key) as (file, header):
             if header.order == "F" and len(header.shape) > 1:
-                raise SkeletonFormatError(
-                    self.path,
-                    "expected an array in C order, got Fortran order",
-                    item=key,
-                    remedy="Save numpy.ascontiguousarray(array)",
-                )
+                yield from self._columns(file, header, key, counts)
+                return
             for count in counts or itertools.repeat(1, header.shape[0]):
                 block = ArrayHeader((count, *header.shape[1:]), header.dtype, "C", 0)
                 yield _values(self.path, file, block, key)
+
+    def _columns(
+        self, file: BinaryIO, header: ArrayHeader, key: str, counts: Iterator[int] | None
+    ) -> Iterator[NDArray[Any]]:
+        """Yield the rows of an array in Fortran order, which has to be read first."""
+        if header.nbytes > max(_MAX_WHOLE, self._limits.max_bytes or 0):
+            raise SkeletonFormatError(
+                self.path,
+                f"expected C order in an array of {header.nbytes} bytes, got Fortran order",
+                item=key,
+                remedy="Save numpy.ascontiguousarray(array)",
+            )
+        whole, start = _values(self.path, file, header, key), 0
+        for count in counts or itertools.repeat(1, header.shape[0]):
+            yield whole[start : start + count]
+            start += count
 
 
 def check_array(

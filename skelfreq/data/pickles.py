@@ -38,6 +38,7 @@ _COUNTED = {
     **dict.fromkeys(b"\x8d\x8e", 8),
 }
 _LINES = {**dict.fromkeys(b"ILFSVgp", 1), ord("c"): 2}
+_FRAME = 0x95
 _LONGS, _PUTS = b"\x8a\x8b", {ord("q"): 1, ord("r"): 4}
 
 
@@ -227,6 +228,8 @@ def _scan(path: str | Path, file: BinaryIO, size: int) -> None:
         if code in _FIXED:
             argument = file.read(_FIXED[code])
             length = len(argument) - _FIXED[code]
+            if code == _FRAME and int.from_bytes(argument, "little") > size - position:
+                raise refuse("the pickle declares a frame that is longer than the file")
             if code in _PUTS and int.from_bytes(argument, "little") > count:
                 raise refuse("the pickle numbers its objects beyond their count")
         elif code in _COUNTED:

@@ -22,8 +22,6 @@ from skelfreq.skeletons import SkeletonLayout
 __all__ = ["ClipSet", "ClipSource", "Labels", "read"]
 
 _MAX_LABEL = 100_000
-# What a file gives may be this many times as large as the file, and always this large.
-_MAX_GROWTH, _FREE_GROWTH = 1000, 256 << 20
 _GROUPS = ("label", "subject", "camera", "setup", "repetition")
 
 
@@ -87,7 +85,8 @@ class ClipSource:
                 yield number, Dropped(unit.name, str(error))
 
     def _unit(self, unit: Unit) -> Iterator[Clip | Dropped]:
-        left = max(_MAX_GROWTH * unit.size(), _FREE_GROWTH)
+        reader = self.reader
+        left = max(reader.max_growth * unit.size(), reader.free_growth)
         for item in self.reader.read(unit, self.options):
             if item.name in self._left_out:
                 yield Dropped(item.name, "is on the list of samples to leave out")
@@ -97,7 +96,8 @@ class ClipSource:
                 left -= item.joints.nbytes
                 if left < 0:
                     raise SkeletonFormatError(
-                        unit.path, f"gives more than {_MAX_GROWTH} times the bytes that it has"
+                        unit.path,
+                        f"gives more than {reader.max_growth} times the bytes that it has",
                     )
                 yield self._finish(item, unit)
 
@@ -164,7 +164,7 @@ def _numbers(pattern: re.Pattern[str], name: str, path: Path) -> dict[str, Any]:
 
 def _energy(joints: FloatArray) -> FloatArray:
     """Return how far the joints of every person travel, steps out of and into zero left out."""
-    present = joints.any(axis=(2, 3))
+    present = np.asarray(joints.any(axis=(2, 3)))
     both = present[1:] & present[:-1]
     with np.errstate(over="ignore"):
         steps = np.sqrt(np.square(np.diff(joints, axis=0)).sum(axis=-1)).sum(axis=-1)

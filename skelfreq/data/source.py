@@ -107,13 +107,15 @@ class Unit:
 
     def size(self) -> int:
         """Return the bytes of all files, 0 for those that cannot be looked at."""
-        total = 0
-        for file in self.files:
-            try:
-                total += file.stat().st_size
-            except OSError:
-                continue
-        return total
+        return sum(map(size_of, self.files))
+
+
+def size_of(path: Path) -> int:
+    """Return the bytes of a file, 0 if it cannot be looked at."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 class Reader(ABC):
@@ -131,6 +133,8 @@ class Reader(ABC):
         Unit of the coordinates: ``"m"``, ``"px"`` or ``""``.
     preprocessing : tuple of str
         What was done to the coordinates before they were written to these files.
+    max_growth, free_growth : int
+        How many times as large as the files their clips may be, and how large in any case.
     """
 
     name: ClassVar[str]
@@ -138,6 +142,8 @@ class Reader(ABC):
     suffixes: ClassVar[tuple[str, ...]]
     unit: str = ""
     preprocessing: ClassVar[tuple[str, ...]] = ()
+    max_growth: ClassVar[int] = 1000
+    free_growth: ClassVar[int] = 256 << 20
 
     @abstractmethod
     def matches(self, path: Path, head: bytes) -> bool:

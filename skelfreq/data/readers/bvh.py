@@ -21,6 +21,7 @@ from skelfreq.data.source import (
     filled_lines,
     integer_of,
     numbers_of,
+    size_of,
     to_float32,
 )
 
@@ -197,7 +198,7 @@ def _motion_header(path: Path, lines: Iterator[tuple[int, bytes]]) -> tuple[int,
             )
         found.append((number, value))
     (number, value), (second, duration) = found
-    frames = integer_of(path, number, value, "the number of frames", path.stat().st_size)
+    frames = integer_of(path, number, value, "the number of frames", size_of(path))
     return frames, numbers_of(path, second, duration, 1)[0]
 
 

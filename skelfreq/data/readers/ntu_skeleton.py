@@ -21,6 +21,7 @@ from skelfreq.data.source import (
     check_size,
     integer_of,
     numbers_of,
+    size_of,
     to_float32,
 )
 from skelfreq.skeletons import get_layout
@@ -110,7 +111,7 @@ _Bodies = dict[bytes, tuple[list[int], list[list[list[float]]]]]
 def _bodies(path: Path, options: Options) -> tuple[_Bodies, int]:
     """Return the frames and joints of every body by its identifier, and the number of frames."""
     lines = text_lines(path, options.limits)
-    size = path.stat().st_size
+    size = size_of(path)
 
     def next_line(what: str) -> tuple[int, bytes]:
         found = next(lines, None)

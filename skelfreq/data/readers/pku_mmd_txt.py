@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from skelfreq.data.clips import Clip, Dropped, FloatArray
 from skelfreq.data.errors import SkeletonFormatError
+from skelfreq.data.files import Limits, open_regular
 from skelfreq.data.lists import name_list
 from skelfreq.data.source import (
     Options,
@@ -106,9 +107,9 @@ class PkuMmdTxt(Reader):
 
 def _first_line(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
-            return file.readline(4096) if path.is_file() else b""
-    except OSError:
+        with open_regular(path, Limits(1 << 62), "text") as file:
+            return file.readline(4096)
+    except (OSError, SkeletonFormatError):
         return b""
 
 

@@ -36,6 +36,9 @@ class Pyskl(Reader):
     name = "pyskl"
     reads = "pyskl, mmaction2: keypoint, keypoint_score, label, frame_dir, img_shape, one split"
     suffixes = (".pkl", ".pickle")
+    # Numbers grow from half to single precision; what is in the file twice is there once.
+    max_growth = 8
+    free_growth = 4 << 20
 
     def matches(self, path: Path, head: bytes) -> bool:
         """Return whether the file ends like a pickle."""
