@@ -10,10 +10,11 @@ from pathlib import Path
 
 from skelfreq.data.converted import FORMAT, VERSION, ConvertedSet
 from skelfreq.data.errors import SkeletonFormatError
+from skelfreq.data.index_writer import told
 from skelfreq.data.journal import Journal
 from skelfreq.data.reading import ClipSource
 from skelfreq.data.source import Options
-from skelfreq.data.writer import Writer, told
+from skelfreq.data.writer import Writer
 
 __all__ = ["convert"]
 

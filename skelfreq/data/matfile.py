@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skelfreq.data.arrays import MAX_RATIO
+from skelfreq.data.archives import MAX_RATIO
 from skelfreq.data.errors import SkeletonFormatError, printable
 from skelfreq.data.files import Limits, read_bytes
 

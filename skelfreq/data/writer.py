@@ -7,39 +7,27 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
 from skelfreq.data.clips import Clip, Dropped
-from skelfreq.data.converted import CONFIDENCE, FORMAT, INDEX, JOINTS, VERSION
+from skelfreq.data.converted import CONFIDENCE, JOINTS
 from skelfreq.data.errors import SkeletonFormatError
 from skelfreq.data.files import Limits, open_regular
+from skelfreq.data.index_writer import write_index
 from skelfreq.data.journal import Journal
 from skelfreq.data.progress import progress_bar
-from skelfreq.data.reading import ClipSource, Labels, check_any
-from skelfreq.data.source import Options, Unit
+from skelfreq.data.reading import ClipSource, check_any
+from skelfreq.data.source import Unit
 
-__all__ = ["Writer", "told"]
+__all__ = ["Writer"]
 
 _NPY_HEADER = 128
 _SEEN = "confidence.part"
 _CHECKPOINT_SECONDS, _CHECKPOINT_BYTES = 2.0, 256 << 20
-
-
-def told(options: Options) -> dict[str, Any]:
-    """Return the options that differ from the defaults and change the result."""
-    default = Options()
-    found = {}
-    for field in dataclasses.fields(options):
-        value = getattr(options, field.name)
-        if field.name not in ("limits", "missing") and value != getattr(default, field.name):
-            found[field.name] = value
-    if options.missing is not None:
-        found["missing"] = Path(options.missing).name
-    return found
 
 
 def _hash(files: Iterable[Path]) -> str:
@@ -75,7 +63,7 @@ class Writer:
             check_any(self.source, len(clips), dropped)
             has_confidence = self._finish_arrays(joints, seen, clips)
         self.journal.remove(_SEEN)
-        self._write_index(records, has_confidence)
+        write_index(self.source, self.journal, has_confidence)
 
     def _resume(self, joints: BinaryIO, confidence: BinaryIO) -> tuple[int, int]:
         """Cut the arrays back to what the journal vouches for."""
@@ -190,46 +178,6 @@ class Writer:
             os.fsync(confidence.fileno())
         return True
 
-    def _write_index(self, records: list[list[Any]], has_confidence: bool) -> None:
-        clips = [record[1] for record in records if record[0] == "clip"]
-        labels = Labels()
-        for clip in clips:
-            labels.add(clip["label"], clip["label_name"])
-        classes = labels.classes(tuple(self.source.reader.class_names()))
-        place = {name: index for index, name in enumerate(classes)}
-        for clip in clips:
-            if clip["label"] < 0 and clip["label_name"]:
-                clip["label"] = place[clip["label_name"]]
-        layout = dict(self.journal.layout or {})
-        channels = layout.pop("channels")
-        options = self.source.options
-        preprocessing = list(self.source.reader.preprocessing)
-        if options.non_finite == "missing":
-            preprocessing.append("joints that are not finite set to zero")
-        if options.max_persons is not None:
-            preprocessing.append(f"the {options.max_persons} persons who move most")
-        hashes = [record[2] for record in sorted(r for r in records if r[0] == "hash")]
-        about = {
-            "format": FORMAT,
-            "version": VERSION,
-            "layout": layout,
-            "channels": channels,
-            "unit": self.source.reader.unit,
-            "confidence": has_confidence,
-            "class_names": list(classes),
-            "preprocessing": preprocessing,
-            "source": {
-                "format": self.source.reader.name,
-                "name": self.source.path.name,
-                "options": told(options),
-                "units": len(hashes),
-                "sha256": hashlib.sha256("".join(hashes).encode()).hexdigest(),
-            },
-            "dropped": [record[1:] for record in records if record[0] == "drop"],
-            "clips": _columns(clips),
-        }
-        self.journal.write(INDEX, "".join(_index_lines(about)).encode())
-
 
 def _record(clip: Clip) -> dict[str, Any]:
     return {
@@ -239,33 +187,6 @@ def _record(clip: Clip) -> dict[str, Any]:
         "split": clip.split, "rate": clip.frame_rate, "image": list(clip.image_size),
         "ids": list(clip.persons), "seen": clip.confidence is not None,
     }  # fmt: skip
-
-
-def _columns(clips: list[dict[str, Any]]) -> dict[str, list[Any]]:
-    """Return the columns of the index; those that say nothing are left out."""
-    names = ("name", "length", "label", "subject", "camera", "setup", "repetition", "split")
-    found = {name: [clip[name] for clip in clips] for name in names}
-    found["persons"] = [clip["people"] for clip in clips]
-    for name, key, nothing in (
-        ("frame_rate", "rate", 0.0), ("image_size", "image", [0, 0]), ("person_ids", "ids", []),
-    ):  # fmt: skip
-        column = [clip[key] for clip in clips]
-        if any(value != nothing for value in column):
-            found[name] = column
-    return found
-
-
-def _index_lines(about: dict[str, Any]) -> Iterator[str]:
-    """Yield the index with one field or column a line."""
-    yield "{\n"
-    for key, value in about.items():
-        if key == "clips":
-            yield '"clips": {\n'
-            lines = [f"{json.dumps(name)}: {json.dumps(column)}" for name, column in value.items()]
-            yield ",\n".join(lines) + "\n}\n"
-        else:
-            yield f"{json.dumps(key)}: {json.dumps(value)},\n"
-    yield "}\n"
 
 
 def _write_header(file: BinaryIO, shape: tuple[int, ...]) -> None:

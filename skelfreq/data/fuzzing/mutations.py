@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -190,7 +192,12 @@ def mutate(files: list[Path], rng: Rng, own: bool) -> str:
         return change.__name__.strip("_")
     ending = path.suffix.lower()
     if kind < 0.45 and ending in STRUCTURED and (own or ending != ".pkl"):
-        return STRUCTURED[ending](path, rng)
+        try:
+            return STRUCTURED[ending](path, rng)
+        except (ValueError, TypeError, IndexError, struct.error, zlib.error):
+            # A real file in a form that this change does not know.
+            path.write_bytes(_flip(path.read_bytes(), rng))
+            return "flip"
     names = []
     data = path.read_bytes()
     for _ in range(1 if rng.random() < 0.7 else 2):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import pickle
-import struct
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
+from skelfreq.data.fuzzing.mat import write_mat
 
 __all__ = ["SAMPLES", "ntu_text", "write_sample"]
 
@@ -161,43 +161,9 @@ def _pku(rng: np.random.Generator, folder: Path) -> Path:
     return folder
 
 
-def _matrix(name: str, values: NDArray[np.generic] | str, squeeze: bool) -> bytes:
-    """Return a matrix element of a MATLAB file, compressed or not."""
-    if isinstance(values, str):
-        kind, code, shape = 4, 4, (1, len(values))
-        data = values.encode("utf-16-le")
-    else:
-        kind, code, shape = (
-            (6, 9, values.shape) if values.dtype.kind == "f" else (9, 2, values.shape)
-        )
-        data = values.tobytes(order="F")
-
-    def element(code: int, data: bytes) -> bytes:
-        return struct.pack("<LL", code, len(data)) + data + b"\0" * (-len(data) % 8)
-
-    body = element(6, struct.pack("<LL", kind, 0))
-    body += element(5, struct.pack(f"<{len(shape)}l", *shape))
-    body += element(1, name.encode()) + element(code, data)
-    whole = element(14, body)
-    if squeeze:
-        packed = zlib.compress(whole)
-        return struct.pack("<LL", 15, len(packed)) + packed
-    return whole
-
-
-def _mat(
-    rng: np.random.Generator, path: Path, variables: dict[str, NDArray[np.generic] | str]
-) -> Path:
-    squeeze = bool(rng.random() < 0.5)
-    header = b"MATLAB 5.0 MAT-file".ljust(124) + b"\x00\x01IM"
-    parts = [_matrix(name, values, squeeze) for name, values in variables.items()]
-    path.write_bytes(header + b"".join(parts))
-    return path
-
-
 def _utd(rng: np.random.Generator, folder: Path) -> Path:
     walk = np.moveaxis(_walk(rng, 6, 20, 3), 0, 2)
-    return _mat(rng, folder / "a1_s2_t3_skeleton.mat", {"d_skel": walk})
+    return write_mat(rng, folder / "a1_s2_t3_skeleton.mat", {"d_skel": walk})
 
 
 def _penn(rng: np.random.Generator, folder: Path) -> Path:
@@ -210,7 +176,7 @@ def _penn(rng: np.random.Generator, folder: Path) -> Path:
         "train": np.array([[1.0]]),
         "dimensions": np.array([[360.0, 480.0, 6.0]]),
     }
-    return _mat(rng, folder / "0001.mat", variables)
+    return write_mat(rng, folder / "0001.mat", variables)
 
 
 def _msr(rng: np.random.Generator, folder: Path) -> Path:

@@ -20,8 +20,8 @@ from skelfreq.data.clips import Clip
 from skelfreq.data.convert import convert
 from skelfreq.data.errors import SkeletonFormatError
 from skelfreq.data.fuzzing.mutations import mutate
+from skelfreq.data.fuzzing.pickles import CANARY
 from skelfreq.data.fuzzing.samples import write_sample
-from skelfreq.data.fuzzing.structured import CANARY
 from skelfreq.data.reading import ClipSource
 from skelfreq.data.source import Options
 

@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from skelfreq.data.archives import Archive, open_archive
 from skelfreq.data.arrays import (
-    Archive,
     ArrayHeader,
     check_array,
     map_npy,
-    open_archive,
     read_npy,
 )
 from skelfreq.data.clips import Clip, Dropped
@@ -82,8 +81,6 @@ class PlainArray(Reader):
             raise ValueError(
                 f"axes must hold C, T and V once each and may hold N and M once each, got {axes!r}."
             )
-        with path.open("rb") if path.is_file() else open_archive(path, options.limits):
-            pass
         if path.suffix.lower() == ".npz":
             with open_archive(path, options.limits) as archive:
                 yield from _from_archive(unit, archive, axes, options)

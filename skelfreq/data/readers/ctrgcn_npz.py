@@ -9,7 +9,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from skelfreq.data.arrays import Archive, check_array, open_archive
+from skelfreq.data.archives import Archive, open_archive
+from skelfreq.data.arrays import check_array
 from skelfreq.data.clips import Clip, Dropped
 from skelfreq.data.errors import SkeletonFormatError
 from skelfreq.data.readers.zip_keys import archive_keys

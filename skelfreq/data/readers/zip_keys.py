@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from skelfreq.data.arrays import open_archive
+from skelfreq.data.archives import open_archive
 from skelfreq.data.errors import SkeletonFormatError
 from skelfreq.data.files import Limits
 
