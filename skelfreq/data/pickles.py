@@ -207,7 +207,7 @@ def read_pickle(path: str | Path, limits: Limits | None = None) -> Any:
             # The opcodes of a damaged file raise almost anything.
             reason = str(error) or type(error).__name__
             raise SkeletonFormatError(
-                path, f"is no pickle of plain data: {reason}", offset=file.tell(), remedy=_REMEDY
+                path, f"is no pickle of plain data: {reason}", remedy=_REMEDY
             ) from error
 
 

@@ -72,7 +72,7 @@ def detect_format(path: str | Path) -> str:
     Raises
     ------
     SkeletonFormatError
-        If there is no such file, no format is recognised, or several are.
+        If there is no such file, it is damaged, no format is recognised, or several are.
     """
     path = Path(path)
     if not path.is_dir():
@@ -82,6 +82,7 @@ def detect_format(path: str | Path) -> str:
             raise SkeletonFormatError(path, "is in no format that is recognised", remedy=_REMEDY)
         return found
     counts: Counter[str] = Counter()
+    first_error: SkeletonFormatError | None = None
     seen = 0
     for folder, folders, files in os.walk(path):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
@@ -90,13 +91,19 @@ def detect_format(path: str | Path) -> str:
             if name.startswith(".") or not file.is_file():
                 continue
             seen += 1
-            found = _format_of(file, _head(file))
+            try:
+                found = _format_of(file, _head(file))
+            except SkeletonFormatError as error:
+                first_error = first_error or error
+                continue
             if found is not None:
                 counts[found] += 1
             if seen >= _SAMPLE:
                 break
         if seen >= _SAMPLE:
             break
+    if not counts and first_error is not None:
+        raise first_error
     if len(counts) != 1:
         what = ", ".join(f"{count} of {name}" for name, count in counts.most_common())
         raise SkeletonFormatError(

@@ -147,7 +147,10 @@ class Reader(ABC):
 
     @abstractmethod
     def matches(self, path: Path, head: bytes) -> bool:
-        """Return whether a file that starts with ``head`` seems to be in this format."""
+        """Return whether a file that starts with ``head`` seems to be in this format.
+
+        Raises SkeletonFormatError where that cannot be said because the file is damaged.
+        """
 
     @abstractmethod
     def read(self, unit: Unit, options: Options) -> Iterator[Clip | Dropped]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from skelfreq.data.errors import SkeletonFormatError
 from skelfreq.data.files import Limits
 from skelfreq.data.matfile import MatFile
 
@@ -12,8 +11,5 @@ __all__ = ["variable_names"]
 
 
 def variable_names(path: Path) -> tuple[str, ...]:
-    """Return the names of the variables, none if the file cannot be read."""
-    try:
-        return MatFile(path, Limits()).names
-    except SkeletonFormatError:
-        return ()
+    """Return the names of the variables, or raise SkeletonFormatError."""
+    return MatFile(path, Limits()).names

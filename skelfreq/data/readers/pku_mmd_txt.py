@@ -62,7 +62,7 @@ class PkuMmdTxt(Reader):
         """Return one unit per recording, with its label file if there is one."""
         files = find_files(path, self.suffixes)
         heads = {file: _first_line(file) for file in files}
-        labels = {file.stem: file for file, head in heads.items() if head.count(b",") in (2, 3)}
+        labels = {file.stem: file for file, head in heads.items() if b"," in head}
         recordings = [file for file in files if b"," not in heads[file] and heads[file].strip()]
         if not recordings:
             recordings = files[:1]
