@@ -1,6 +1,7 @@
 """Skeleton files of many formats, read safely, and their converted, memory-mapped form."""
 
 from skelfreq.data.clips import Clip, Dropped
+from skelfreq.data.convert import convert
 from skelfreq.data.converted import ConvertedSet
 from skelfreq.data.errors import SkeletonFormatError
 from skelfreq.data.files import Limits
@@ -18,6 +19,7 @@ __all__ = [
     "Limits",
     "Options",
     "SkeletonFormatError",
+    "convert",
     "detect_format",
     "read",
 ]

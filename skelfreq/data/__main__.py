@@ -202,6 +202,10 @@ def main(words: Sequence[str] | None = None) -> int:
     except (SkeletonFormatError, FileExistsError, RuntimeError, ValueError, ImportError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
+    except BrokenPipeError:
+        # Whoever reads the output has seen enough.
+        sys.stdout = None
+        return 0
     except OSError as error:
         sys.stderr.write(f"{error.filename or arguments.command}: {error.strerror or error}.\n")
         return 1

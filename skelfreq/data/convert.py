@@ -14,7 +14,7 @@ from skelfreq.data.index_writer import told
 from skelfreq.data.journal import Journal
 from skelfreq.data.reading import ClipSource
 from skelfreq.data.source import Options
-from skelfreq.data.writer import Writer
+from skelfreq.data.writer import GROWING, Writer
 
 __all__ = ["convert"]
 
@@ -73,7 +73,7 @@ def convert(
     source = ClipSource(path, format, options)
     out.parent.mkdir(parents=True, exist_ok=True)
     folder = out.parent / f".{out.name}.{_PARTIAL}"
-    with Journal(folder, _fingerprint(source)) as journal:
+    with Journal(folder, _fingerprint(source), GROWING) as journal:
         try:
             Writer(source, journal, progress).run()
         except SkeletonFormatError:

@@ -24,6 +24,9 @@ class Journal:
         The folder; made, or taken over if its journal has the same fingerprint.
     fingerprint : str
         What identifies source and options.
+    arrays : tuple of str
+        Names of the two files that grow: ``state["bytes"]`` and ``state["seen_bytes"]`` of them are
+        vouched for.
 
     Attributes
     ----------
@@ -40,8 +43,9 @@ class Journal:
         If another process works in the folder.
     """
 
-    def __init__(self, folder: Path, fingerprint: str) -> None:
+    def __init__(self, folder: Path, fingerprint: str, arrays: tuple[str, str]) -> None:
         self.folder = folder
+        self._arrays = arrays
         self._fingerprint = fingerprint
         self.state: dict[str, int] = dict(_START)
         self.records: list[list[Any]] = []
@@ -53,7 +57,11 @@ class Journal:
         """Take the folder and read the journal in it."""
         self.folder.mkdir(exist_ok=True)
         self._file = (self.folder / _NAME).open("a+b")
-        _lock(self._file, self.folder)
+        try:
+            _lock(self._file, self.folder)
+        except RuntimeError:
+            self._file.close()
+            raise
         end = self._read(self._file)
         self._file.truncate(end)
         if not end:
@@ -89,9 +97,10 @@ class Journal:
                     self.records += entry["records"]
                     self.layout = entry["layout"]
                 end += len(line)
-            sizes = [path.stat().st_size for path in self.folder.iterdir()]
-            if self.state["bytes"] > max(sizes):
-                raise ValueError("the arrays are shorter than the journal says")
+            for name, key in zip(self._arrays, ("bytes", "seen_bytes"), strict=True):
+                path = self.folder / name
+                if self.state[key] > (path.stat().st_size if path.exists() else 0):
+                    raise ValueError("the arrays are shorter than the journal says")
         except (ValueError, KeyError, TypeError, RecursionError):
             self.state, self.records, self.layout = dict(_START), [], None
             return 0

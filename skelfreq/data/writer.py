@@ -23,10 +23,11 @@ from skelfreq.data.progress import progress_bar
 from skelfreq.data.reading import ClipSource, check_any
 from skelfreq.data.source import Unit
 
-__all__ = ["Writer"]
+__all__ = ["GROWING", "Writer"]
 
 _NPY_HEADER = 128
 _SEEN = "confidence.part"
+GROWING = (JOINTS, _SEEN)
 _CHECKPOINT_SECONDS, _CHECKPOINT_BYTES = 2.0, 256 << 20
 
 
@@ -62,8 +63,8 @@ class Writer:
             dropped = [Dropped(record[1], record[2]) for record in records if record[0] == "drop"]
             check_any(self.source, len(clips), dropped)
             has_confidence = self._finish_arrays(joints, seen, clips)
-        self.journal.remove(_SEEN)
         write_index(self.source, self.journal, has_confidence)
+        self.journal.remove(_SEEN)
 
     def _resume(self, joints: BinaryIO, confidence: BinaryIO) -> tuple[int, int]:
         """Cut the arrays back to what the journal vouches for."""

@@ -42,7 +42,7 @@ _BY_SAMPLE = (
     (24, r"HDM_.*", "hdm24"),
 )
 _COLUMNS = {"label": "label", "subject": "subject", "view": "camera", "repetition": "repetition"}
-_MAX_CLIPS = 10_000_000
+_MAX_CLIPS = 5_000_000
 
 
 class ClipsNpz(Reader):
@@ -91,16 +91,17 @@ class ClipsNpz(Reader):
 
 def _lengths(archive: Archive, frames: int) -> list[int]:
     """Return the frames of every clip as Python integers, whose sum cannot wrap."""
-    found = archive.read("lengths", ("clips",), "iu").tolist()
-    if len(found) > _MAX_CLIPS:
+    header = archive.header("lengths")
+    if header.shape and header.shape[0] > _MAX_CLIPS:
         raise SkeletonFormatError(archive.path, f"expected at most {_MAX_CLIPS} lengths")
+    found: list[int] = archive.read("lengths", ("clips",), "iu").tolist()
     if any(length < 0 for length in found) or sum(found) != frames:
         raise SkeletonFormatError(
             archive.path,
             f"lengths must not be negative and add up to the {frames} frames of joints, "
             f"got a sum of {sum(found)}",
         )
-    return [int(length) for length in found]
+    return found
 
 
 def _columns(archive: Archive, clips: int) -> dict[str, Any]:
