@@ -20,8 +20,8 @@ from skelfreq.data.files import Limits, text_lines
 __all__ = ["Options", "Reader", "Unit", "check_size", "find_files", "numbers_of", "to_float32"]
 
 # A clip must fit in memory next to what it is made from.
-MAX_CLIP = 512 << 20
-_MAX_FILES = 5_000_000
+MAX_CLIP = 256 << 20
+_MAX_FILES = 2_000_000
 _WINDOWS_NAN = re.compile(rb"[-+]?\d\.#\w+")
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from skelfreq.data.clips import Clip, Dropped
 from skelfreq.data.errors import SkeletonFormatError
@@ -26,6 +27,7 @@ __all__ = ["MsrAction3dTxt"]
 
 _NAME = re.compile(r"a(\d\d)_s(\d\d)_e(\d\d)")
 _JOINTS, _FIELDS = 20, 4
+_BLOCK = 4096
 
 
 class MsrAction3dTxt(Reader):
@@ -56,7 +58,8 @@ class MsrAction3dTxt(Reader):
     def read(self, unit: Unit, options: Options) -> Iterator[Clip | Dropped]:
         """Yield the clip of a file."""
         path = unit.path
-        rows = []
+        blocks: list[NDArray[np.float64]] = []
+        rows: list[list[float]] = []
         number = 0
         for number, line in filled_lines(path, options.limits):
             words = line.split()
@@ -67,14 +70,19 @@ class MsrAction3dTxt(Reader):
             if len(row) != _FIELDS:
                 row = numbers_of(path, number, line, _FIELDS)
             rows.append(row)
-        if not rows or len(rows) % _JOINTS:
+            if len(rows) == _BLOCK:
+                blocks.append(np.array(rows))
+                rows = []
+        count = _BLOCK * len(blocks) + len(rows)
+        if not count or count % _JOINTS:
             raise SkeletonFormatError(
                 path,
-                f"expected whole frames of {_JOINTS} lines, got {len(rows)} lines",
+                f"expected whole frames of {_JOINTS} lines, got {count} lines",
                 line=number,
             )
-        check_size(path, len(rows) // _JOINTS, 1, _JOINTS * _FIELDS, options)
-        values = np.array(rows).reshape(-1, 1, _JOINTS, _FIELDS)
+        check_size(path, count // _JOINTS, 1, _JOINTS * _FIELDS, options)
+        blocks.append(np.array(rows).reshape(-1, _FIELDS))
+        values = np.concatenate(blocks).reshape(-1, 1, _JOINTS, _FIELDS)
         confidence = np.ascontiguousarray(values[..., 3], np.float32)
         joints, confidence_or_none = to_float32(path, values[..., :3], options, None, confidence)
         match = _NAME.search(unit.name)

@@ -80,7 +80,7 @@ class NtuSkeleton(Reader):
     def read(self, unit: Unit, options: Options) -> Iterator[Clip | Dropped]:
         """Yield the clip of a file, or why there is none."""
         path = unit.path
-        if not options.keep_missing and unit.name in name_list("ntu_missing"):
+        if not options.keep_missing and Path(unit.name).name in name_list("ntu_missing"):
             yield Dropped(unit.name, "is on the authors' list of samples with missing skeletons")
             return
         bodies, frames = _bodies(path, options)
@@ -88,10 +88,12 @@ class NtuSkeleton(Reader):
             yield Dropped(unit.name, "holds no body in any frame")
             return
         check_size(path, frames, len(bodies), _JOINTS * 4, options)
-        values = np.zeros((frames, len(bodies), _JOINTS, 4))
-        for person, (rows, joints) in enumerate(bodies.values()):
-            values[rows, person] = joints
-        confidence: FloatArray = values[..., 3].astype(np.float32)
+        values = np.zeros((frames, len(bodies), _JOINTS, 4), np.float32)
+        # What is beyond fp32 becomes infinite and is found below.
+        with np.errstate(over="ignore"):
+            for person, (rows, joints) in enumerate(bodies.values()):
+                values[rows, person] = joints
+        confidence: FloatArray = np.ascontiguousarray(values[..., 3])
         joints32, known = to_float32(path, values[..., :3], options, None, confidence)
         numbers: dict[str, Any] = dict(ntu_numbers(unit.name))
         yield Clip(
