@@ -185,8 +185,8 @@ def _mat(path: Path, rng: Rng) -> str:
             for _ in range(int(rng.integers(1, 4))):
                 place = int(rng.integers(0, min(len(element), 96)))
                 element[place] = int(rng.choice([0, 1, 5, 8, 15, 127, 128, 255]))
-        if rng.random() < 0.05:
-            element += b"\0" * int(rng.integers(1, 200_000_000))
+        if rng.random() < 0.01:
+            element += b"\0" * int(rng.integers(1, 100_000_000))
         if squeezed:
             packed = zlib.compress(bytes(element))
             element = bytearray(struct.pack("<LL", 15, len(packed)) + packed)
