@@ -324,7 +324,7 @@ def entry(name: str = "run", **change: object) -> dict[str, object]:
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [('{"classes": [\n{"name": ]}', "line 2: must be JSON"), ("[1]", "must hold a list 'classes'"),
+    [('{"classes": [\n{"name": ]}', "line 2: expected JSON"), ("[1]", "must hold a list 'classes'"),
      ('{"classes": []}', "at least one class"),
      (json.dumps({"classes": [entry(), entry("sit", local="")]}), r"class 1 \('sit'\).*'local'"),
      (json.dumps({"classes": [{"name": "run", "label": "l", "local": "m"}]}),
@@ -345,10 +345,10 @@ def test_missing_descriptions(tmp_path: Path) -> None:
         load_descriptions("ntu")
     with pytest.raises(ValueError, match=r"no\.json: no such file"):
         load_descriptions(tmp_path / "no.json")
-    with pytest.raises(ValueError, match="must be a readable JSON file"):
+    with pytest.raises(ValueError, match="expected a regular file, got a folder"):
         load_descriptions(tmp_path)
     (tmp_path / "latin.json").write_bytes(b'{"classes": "\xff"}')
-    with pytest.raises(ValueError, match=r"latin\.json must be UTF-8"):
+    with pytest.raises(ValueError, match=r"latin\.json, byte 13: expected UTF-8"):
         load_descriptions(tmp_path / "latin.json")
 
 
