@@ -20,6 +20,7 @@ from skelfreq.data.pictures import animate, draw_clip
 from skelfreq.data.reading import ClipSet, read
 from skelfreq.data.registry import READERS
 from skelfreq.data.source import Options
+from skelfreq.data.splits import check_splits, is_split_folder
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -183,6 +184,10 @@ def _run(arguments: argparse.Namespace) -> int:
             overwrite=arguments.overwrite, progress=not arguments.quiet,
         )  # fmt: skip
         _say(f"{arguments.out}: {len(done)} clips, {len(done.dropped)} left out")
+        return 0
+    if arguments.command == "check" and is_split_folder(arguments.path):
+        for finding in check_splits(arguments.path, _options(arguments).limits):
+            _say(f"{printable(finding.name):20}  {finding.kind:12}  {finding.text}")
         return 0
     clips = _open(arguments)
     if arguments.command == "info":

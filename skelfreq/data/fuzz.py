@@ -207,6 +207,7 @@ def run_fuzz(arguments: argparse.Namespace, say: Callable[[str], object]) -> int
         readers, cases=cases, seconds=arguments.seconds, seed=arguments.seed,
         first=arguments.first, seeds=arguments.seeds, report=say,
     )  # fmt: skip
+    say(f"seed {arguments.seed}")
     say("| reader | cases | clips | refused | failed | longest, s | memory, MB | s in all |")
     say("|---|---|---|---|---|---|---|---|")
     for entry in figures:

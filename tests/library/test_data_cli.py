@@ -75,6 +75,15 @@ def test_check_finds_that_gtu_names_no_subjects_and_nothing_in_hdm05():
     assert kinds == {}
 
 
+def test_check_finds_the_defective_class_lists(capsys):
+    status, text, _ = run(capsys, "check", require_data("synse_splits"))
+    assert status == 0
+    assert re.findall(r"^(\S+) +(\w+) ", text, re.M) == [
+        ("rs10.npy", "count"), ("rs10.npy", "copy"), ("rs100_0.npy", "count"),
+    ]  # fmt: skip
+    assert "rs100_0.npy           count         lists 81 classes, its name says 100" in text
+
+
 def test_findings_about_made_up_clips():
     layout = get_layout("ntu25")
     still = np.random.default_rng(0).normal(size=(1, 1, 25, 3)).astype(np.float32).repeat(6, 0)

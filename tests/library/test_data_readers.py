@@ -415,6 +415,11 @@ def test_openpose_series(tmp_path):
         ("jump/jump", 1, "jump"), ("run/run", 3, "run"),
     ]  # fmt: skip
     assert clips[1].joints[:, 0, 0, 0].tolist() == [3, 0, 5]
+    again = path.with_name("jump_0_keypoints.json")
+    again.write_text(path.read_text())
+    with pytest.raises(SkeletonFormatError, match="two files of 'jump/jump' have the same frame"):
+        read(tmp_path)
+    again.unlink()
     path.with_name("jump_000009999999_keypoints.json").write_text(json.dumps({"people": people}))
     with pytest.raises(SkeletonFormatError, match="the 2 files of 'jump/jump' are numbered over"):
         read(tmp_path)

@@ -64,6 +64,12 @@ class OpenPoseBody25(Reader):
         path = unit.path
         numbers = [_frame_number(file) for file in unit.files]
         length = numbers[-1] - numbers[0] + 1
+        if len(set(numbers)) < len(numbers):
+            raise SkeletonFormatError(
+                path.parent,
+                f"two files of {unit.name!r} have the same frame number",
+                remedy="Keep the frames of different clips in different folders",
+            )
         if length > 10 * len(numbers) + 100:
             raise SkeletonFormatError(
                 path.parent,
