@@ -19,7 +19,7 @@ import numpy as np
 
 from benchmarks.report import table
 from skelfreq.data import ClipSource, Options, convert, read
-from skelfreq.data.fuzzing.samples import ntu_text
+from skelfreq.data.fuzzing.ntu import ntu_text
 
 DATA = Path(
     os.environ.get("SKELFREQ_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data"

@@ -20,7 +20,8 @@ from shared_data import require_data
 
 from skelfreq.data import ConvertedSet, Limits, Options, SkeletonFormatError, convert, read, writer
 from skelfreq.data.clips import Clip
-from skelfreq.data.fuzzing.samples import SAMPLES, ntu_text, write_sample
+from skelfreq.data.fuzzing.ntu import ntu_text
+from skelfreq.data.fuzzing.samples import SAMPLES, write_sample
 
 ROOT = Path(__file__).resolve().parents[2]
 

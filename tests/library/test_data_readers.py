@@ -12,7 +12,8 @@ import scipy.io
 from shared_data import require_data
 
 from skelfreq.data import READERS, ClipSource, Options, SkeletonFormatError, detect_format, read
-from skelfreq.data.fuzzing.samples import SAMPLES, ntu_text, write_sample
+from skelfreq.data.fuzzing.ntu import ntu_text
+from skelfreq.data.fuzzing.samples import SAMPLES, write_sample
 from skelfreq.data.lists import name_list
 
 

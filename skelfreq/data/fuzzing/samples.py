@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skelfreq.data.fuzzing.mat import write_mat
+from skelfreq.data.fuzzing.ntu import ntu_text
 
-__all__ = ["SAMPLES", "ntu_text", "write_sample"]
+__all__ = ["SAMPLES", "write_sample"]
 
 Array = NDArray[np.float64]
 
@@ -22,21 +23,6 @@ def _walk(rng: np.random.Generator, frames: int, joints: int, axes: int) -> Arra
     start = rng.normal(size=(1, joints, axes))
     found: Array = np.round(start + 0.02 * rng.normal(size=(frames, joints, axes)).cumsum(0), 4)
     return found
-
-
-def ntu_text(rng: np.random.Generator, frames: int, bodies: int = 1) -> str:
-    """Return text like that of a ``.skeleton`` file of NTU RGB+D, numbers written as long."""
-    joints = np.round(rng.normal(size=(frames, bodies, 25, 11)) + 2, 7)
-    lines = [str(frames)]
-    for frame in range(frames):
-        # The second body comes and goes.
-        present = [body for body in range(bodies) if not body or frame % 3]
-        lines.append(str(len(present)))
-        for body in present:
-            lines.append(f"{72057594037931101 + body} 0 1 1 1 1 0 0.02764709 0.05745083 2")
-            lines.append("25")
-            lines += [" ".join(map(str, row)) + " 2" for row in joints[frame, body].tolist()]
-    return "\n".join(lines) + "\n"
 
 
 def _ntu(rng: np.random.Generator, folder: Path) -> Path:
