@@ -147,7 +147,7 @@ def _scalar(dtype: object, raw: object) -> object:
 def _encode(text: object, encoding: object = "latin1") -> _Latin1:
     if not isinstance(text, str) or encoding not in ("latin1", "latin-1", "iso-8859-1"):
         raise pickle.UnpicklingError("a call of _codecs.encode with other arguments")
-    # Kept as text, which the unpickler holds anyway; the bytes are made when the array is asked for.
+    # Kept as text, which the unpickler holds anyway; bytes are made when the array is asked for.
     text.encode("latin1")
     return _Latin1(text)
 
