@@ -87,7 +87,8 @@ class ClipSource:
     def _unit(self, unit: Unit) -> Iterator[Clip | Dropped]:
         reader = self.reader
         left = max(reader.max_growth * unit.size(), reader.free_growth)
-        for item in self.reader.read(unit, self.options):
+        items = self.reader.read(unit, self.options)
+        while (item := _next(items)) is not None:
             if item.name in self._left_out:
                 yield Dropped(item.name, "is on the list of samples to leave out")
             elif isinstance(item, Dropped):
@@ -99,7 +100,9 @@ class ClipSource:
                         unit.path,
                         f"gives more than {reader.max_growth} times the bytes that it has",
                     )
-                yield self._finish(item, unit)
+                with np.errstate(all="ignore"):
+                    clip = self._finish(item, unit)
+                yield clip
 
     def _finish(self, clip: Clip, unit: Unit) -> Clip:
         changes: dict[str, Any] = {}
@@ -123,6 +126,12 @@ class ClipSource:
                 item=clip.name,
             )
         return clip
+
+
+def _next(items: Iterator[Clip | Dropped]) -> Clip | Dropped | None:
+    """Return the next item, without warnings about numbers: readers look at the results."""
+    with np.errstate(all="ignore"):
+        return next(items, None)
 
 
 def _left_out(options: Options) -> frozenset[str]:
@@ -166,8 +175,7 @@ def _energy(joints: FloatArray) -> FloatArray:
     """Return how far the joints of every person travel, steps out of and into zero left out."""
     present = np.asarray(joints.any(axis=(2, 3)))
     both = present[1:] & present[:-1]
-    with np.errstate(over="ignore"):
-        steps = np.sqrt(np.square(np.diff(joints, axis=0)).sum(axis=-1)).sum(axis=-1)
+    steps = np.sqrt(np.square(np.diff(joints, axis=0)).sum(axis=-1)).sum(axis=-1)
     return np.asarray((steps * both).sum(axis=0), np.float32)
 
 

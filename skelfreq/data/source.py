@@ -154,7 +154,10 @@ class Reader(ABC):
 
     @abstractmethod
     def read(self, unit: Unit, options: Options) -> Iterator[Clip | Dropped]:
-        """Yield the clips of a unit; raise SkeletonFormatError where it is malformed."""
+        """Yield the clips of a unit; raise SkeletonFormatError where it is malformed.
+
+        Called with numpy's warnings about overflow and the like off.
+        """
 
     def units(self, path: Path, options: Options) -> list[Unit]:
         """Return what is to be read: the file itself, or all files of the folder."""

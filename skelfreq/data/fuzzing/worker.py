@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 import traceback
+import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -102,6 +103,7 @@ def serve(connection: Connection, seeds: dict[str, list[Path]], limit: int) -> N
     # Imported before memory is limited.
     with suppress(ImportError):
         import scipy.io  # noqa: F401
+    warnings.simplefilter("error")
     _limit_memory(limit)
     try:
         while (case := connection.recv()) is not None:

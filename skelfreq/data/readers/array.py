@@ -220,8 +220,7 @@ def _clips(
         if options.score:
             if values.shape[3] < 2:
                 raise SkeletonFormatError(path, "a score needs a channel of its own")
-            with np.errstate(over="ignore"):
-                confidence = np.ascontiguousarray(values[..., -1], np.float32)
+            confidence = np.ascontiguousarray(values[..., -1], np.float32)
             values = values[..., :-1]
         joints, confidence = to_float32(path, values, options, name, confidence)
         yield Clip(

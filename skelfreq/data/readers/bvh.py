@@ -83,9 +83,8 @@ class Bvh(Reader):
         start = 0
         for rows in _blocks(path, lines, frames, hierarchy.channels):
             # Beyond fp32 the sums may overflow; that is found below.
-            with np.errstate(all="ignore"):
-                places = _forward(hierarchy, rows)[:, kept]
-                positions[start : start + len(rows), 0] = places
+            places = _forward(hierarchy, rows)[:, kept]
+            positions[start : start + len(rows), 0] = places
             start += len(rows)
         number = {old: new for new, old in enumerate(kept)}
         layout = layout_of_names(

@@ -112,13 +112,12 @@ def _dense(
         most = min(most, options.max_persons)
     check_size(path, length, most, 3 * joints, options)
     values = np.zeros((length, most, joints, 3), np.float32)
-    with np.errstate(over="ignore"):
-        for index, persons in frames.items():
-            if len(persons) > most:
-                persons = sorted(persons, key=lambda person: -float(person[1].sum()))[:most]
-            for rank, (pose, score) in enumerate(persons):
-                values[index - first, rank, :, :2] = pose
-                values[index - first, rank, :, 2] = score
+    for index, persons in frames.items():
+        if len(persons) > most:
+            persons = sorted(persons, key=lambda person: -float(person[1].sum()))[:most]
+        for rank, (pose, score) in enumerate(persons):
+            values[index - first, rank, :, :2] = pose
+            values[index - first, rank, :, 2] = score
     return values
 
 

@@ -90,9 +90,8 @@ class NtuSkeleton(Reader):
         check_size(path, frames, len(bodies), _JOINTS * 4, options)
         values = np.zeros((frames, len(bodies), _JOINTS, 4), np.float32)
         # What is beyond fp32 becomes infinite and is found below.
-        with np.errstate(over="ignore"):
-            for person, (rows, joints) in enumerate(bodies.values()):
-                values[rows, person] = joints
+        for person, (rows, joints) in enumerate(bodies.values()):
+            values[rows, person] = joints
         confidence: FloatArray = np.ascontiguousarray(values[..., 3])
         joints32, known = to_float32(path, values[..., :3], options, None, confidence)
         numbers: dict[str, Any] = dict(ntu_numbers(unit.name))

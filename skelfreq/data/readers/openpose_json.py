@@ -88,12 +88,11 @@ class OpenPoseBody25(Reader):
             most = min(most, options.max_persons)
         check_size(path, length, most, 3 * width, options)
         values = np.zeros((length, most, width, 3), np.float32)
-        with np.errstate(over="ignore"):
-            for number, people in zip(numbers, frames, strict=True):
-                if len(people) > most:
-                    people = sorted(people, key=lambda person: -float(person[:, 2].sum()))
-                for rank, person in enumerate(people[:most]):
-                    values[number - numbers[0], rank] = person
+        for number, people in zip(numbers, frames, strict=True):
+            if len(people) > most:
+                people = sorted(people, key=lambda person: -float(person[:, 2].sum()))
+            for rank, person in enumerate(people[:most]):
+                values[number - numbers[0], rank] = person
         confidence = np.ascontiguousarray(values[..., 2])
         coordinates, seen = to_float32(path, values[..., :2], options, None, confidence)
         yield Clip(unit.name, coordinates, seen, openpose_layout(width))

@@ -136,8 +136,7 @@ def _clip(
         values, score = values[..., :2], values[..., 2]
     confidence = None
     if score is not None:
-        with np.errstate(over="ignore"):
-            confidence = np.ascontiguousarray(score.swapaxes(0, 1), np.float32)
+        confidence = np.ascontiguousarray(score.swapaxes(0, 1), np.float32)
     positions, seen = to_float32(path, values.swapaxes(0, 1), options, where, confidence)
     numbers: dict[str, Any] = dict(ntu_numbers(name))
     label = entry.get("label", -1)

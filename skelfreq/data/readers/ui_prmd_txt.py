@@ -92,8 +92,7 @@ class UiPrmdTxt(Reader):
             yield Dropped(unit.name, "holds no frames")
             return
         check_size(unit.path, len(positions), 1, 40 * _JOINTS, options)
-        with np.errstate(all="ignore"):
-            values = chain(_PARENTS, positions, rotations(_ORDER, angles[..., [2, 0, 1]])) / 100
+        values = chain(_PARENTS, positions, rotations(_ORDER, angles[..., [2, 0, 1]])) / 100
         joints, confidence = to_float32(unit.path, values[:, None], options)
         numbers: dict[str, Any] = {}
         match = _NAME.search(unit.name)
