@@ -119,7 +119,7 @@ class RandomShear(Transform):
 
     Source
     ------
-    Rao et al., Information Sciences 2021 (AS-CAL), section 3.1.
+    Rao et al., Information Sciences 2021 (AS-CAL).
 
     Examples
     --------
