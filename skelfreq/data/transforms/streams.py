@@ -70,6 +70,16 @@ def bones(x: Tensor, layout: SkeletonLayout | str) -> Tensor:
     return x - select_joints(x, _parents(layout))
 
 
+def _next(confidence: Tensor, lengths: Tensor | None) -> Tensor:
+    """Return [N, T, V]: the confidence of the next frame; in the last frame of a clip, its own."""
+    after = torch.cat([confidence[:, 1:], confidence[:, -1:]], 1)
+    if lengths is None:
+        return after
+    frames = torch.arange(confidence.shape[1], device=confidence.device)
+    last = frames + 1 >= lengths.to(confidence.device)[:, None]
+    return torch.where(last[..., None], confidence, after)
+
+
 class Streams(Transform):
     """Compute streams and join them on the channel axis.
 
@@ -129,7 +139,7 @@ class Streams(Transform):
             if name.endswith("motion"):
                 part = motion(part, lengths=lengths)
                 if weight is not None:
-                    weight = torch.minimum(weight, torch.cat([weight[:, 1:], weight[:, -1:]], 1))
+                    weight = torch.minimum(weight, _next(weight, lengths))
             if weight is not None:
                 weights.append(weight)
                 if name != "joint":
