@@ -88,9 +88,11 @@ def watch() -> Iterator[list[int]]:
     ended = threading.Event()
 
     def look() -> None:
-        while not ended.wait(0.05):
+        while True:
             workers = [child.pid for child in multiprocessing.active_children()]
             sums.append(sum(map(anonymous_bytes, ("self", *workers))))
+            if ended.wait(0.05):
+                return
 
     thread = threading.Thread(target=look)
     thread.start()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -54,10 +53,12 @@ class RandomRotation(Transform):
     torch.Size([2, 3, 10, 25])
     """
 
-    def __init__(self, max_angle: float | Sequence[float] = 30.0, *, vertical: int = 1) -> None:
+    def __init__(
+        self, max_angle: float | tuple[float, float, float] = 30.0, *, vertical: int = 1
+    ) -> None:
         super().__init__()
         check_option("vertical", vertical, (0, 1, 2))
-        angles = tuple(max_angle) if isinstance(max_angle, Sequence) else (max_angle,)
+        angles = tuple(max_angle) if isinstance(max_angle, (tuple, list)) else (max_angle,)
         if len(angles) not in (1, 3):
             raise ValueError(f"max_angle must be 1 number or 3, got {max_angle!r}.")
         self.max_angle = tuple(check_range("max_angle", angle, 0) for angle in angles)

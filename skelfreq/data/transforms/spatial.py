@@ -259,8 +259,7 @@ def scale_bones(
     check_batch(x, lengths, confidence, persons)
     layout = named_layout(layout)
     check_joints(x, layout)
-    if not 0 < size < float("inf"):
-        raise ValueError(f"size must be a finite number above 0, got {size}.")
+    _check_size(size)
     if not layout.edges:
         raise ValueError(f"layout must have bones, got {layout.name!r} without edges.")
     child, parent = zip(*layout.edges, strict=True)
@@ -271,6 +270,12 @@ def scale_bones(
         mean, _ = _mean(length, there, weights, "clip", persons)
         factor = torch.where(mean > 0, size / torch.where(mean > 0, mean, 1), 1)
         return (y * factor).to(x.dtype)
+
+
+def _check_size(size: float) -> float:
+    if not check_range("size", size, 0) > 0:
+        raise ValueError(f"size must be a finite number above 0, got {size}.")
+    return float(size)
 
 
 class Centre(Transform):
@@ -372,7 +377,7 @@ class ScaleBones(Transform):
     def __init__(self, layout: SkeletonLayout | str, *, size: float = 1.0) -> None:
         super().__init__()
         self.layout = named_layout(layout)
-        self.size = check_range("size", size, 0)
+        self.size = _check_size(size)
 
     def change(self, batch: Skeletons, generator: torch.Generator | None) -> Skeletons:
         """Return the transformed batch."""

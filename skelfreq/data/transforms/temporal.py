@@ -275,7 +275,7 @@ class RandomCropResample(Transform):
             steps = max(self.num_frames - 1, 1)
             grid = torch.arange(self.num_frames, device=x.device, dtype=y.dtype)
             grid = grid + 0.5 if self.num_frames == 1 else grid
-            position = start + share * (last / steps) * grid
+            position = start + share * (last.to(y.dtype) / steps) * grid
             below, weight = _split(position, last)
             y, confidence = _between(y, confidence, below, weight, last)
             new = _finish(y, confidence, length, x, lengths)
