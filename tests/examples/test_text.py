@@ -20,7 +20,7 @@ from shared_data import require_data
 from text_encoders import Counting
 
 from examples import text
-from examples.data import load_msr_action3d
+from examples.data import load
 from examples.data._motions import CLASSES
 from examples.text import Descriptions, class_features, encode, load_descriptions, phrase_features
 
@@ -32,7 +32,7 @@ def test_every_synthetic_class_is_described() -> None:
 
 
 def test_every_msr_class_is_described() -> None:
-    clips = load_msr_action3d(require_data("msr_action3d.npz"))
+    clips = load(require_data("msr_action3d.npz"))
     assert load_descriptions("msr_action3d").class_names == tuple(clips.class_names)
 
 
