@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from skelfreq.data.arrays import open_archive
+from skelfreq.data.archives import open_archive
 
 
 def read_arrays(path: str | Path, keys: Iterable[str]) -> dict[str, np.ndarray]:

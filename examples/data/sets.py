@@ -142,7 +142,9 @@ def _usual(columns: Columns, layout: str, path: Path) -> str:
 def _people(clip: Clip, persons: str, fill_missing: bool) -> Iterable[tuple[int, np.ndarray]]:
     """Yield number and tracked frames [T, V, C] of the persons to keep."""
     joints = np.array(clip.joints)
-    if fill_missing and clip.confidence is not None:
+    # MSR Action3D gives confidence 0 to joints with good positions, often for a whole clip.
+    trusted = clip.confidence is not None and getattr(clip.layout, "name", "") != "kinect20"
+    if fill_missing and trusted:
         joints[clip.confidence == 0] = 0
     present = joints.any(axis=(2, 3))
     there = np.flatnonzero(present.any(axis=0))

@@ -12,10 +12,11 @@ from skelfreq._checks import (
     check_axis,
     check_floating,
     check_int,
-    check_lengths,
+    check_number,
     check_skeletons,
     compute_dtype,
 )
+from skelfreq.functional._axis import check_lengths, zero_padding
 from skelfreq.skeletons import SkeletonLayout, get_layout
 
 
@@ -85,7 +86,7 @@ class Transform(nn.Module):
         ValueError
             If shapes do not fit each other or the transform.
         """
-        check_batch(x, lengths, confidence, persons)
+        lengths = check_batch(x, lengths, confidence, persons)
         return self.change(Skeletons(x, lengths, confidence, persons), generator)
 
     def change(self, batch: Skeletons, generator: torch.Generator | None) -> Skeletons:
@@ -136,8 +137,11 @@ class Compose(Transform):
 
 def check_batch(
     x: Tensor, lengths: Tensor | None, confidence: Tensor | None = None, persons: int = 1
-) -> None:
-    """Raise unless the arguments describe one batch of at least one frame and one joint."""
+) -> Tensor | None:
+    """Return lengths as int64 on the device of ``x``.
+
+    Raise unless the arguments describe one batch of at least one frame and one joint.
+    """
     check_skeletons("x", x)
     for dim in (1, 2, 3):
         check_axis("x", x, dim)
@@ -146,8 +150,6 @@ def check_batch(
         raise ValueError(
             f"persons must divide the {len(x)} skeletons on axis 0 of x, got {persons}."
         )
-    if lengths is not None:
-        check_lengths(lengths, x, 2)
     if confidence is not None:
         check_floating("confidence", confidence)
         expected = (x.shape[0], *x.shape[2:])
@@ -156,13 +158,12 @@ def check_batch(
                 f"confidence must have shape {expected}, one weight per frame and joint of x, "
                 f"got {tuple(confidence.shape)}."
             )
+    return None if lengths is None else check_lengths(lengths, x, 2)
 
 
 def check_range(name: str, value: float, low: float, high: float | None = None) -> float:
     """Return a number as a float; raise unless it lies in ``[low, high]``."""
-    if isinstance(value, (str, bytes)) or value is None:
-        raise TypeError(f"{name} must be a number, got {value!r}.")
-    number = float(value)
+    number = check_number(name, value)
     if high is None:
         if not low <= number < float("inf"):
             raise ValueError(f"{name} must be a finite number of at least {low:g}, got {value}.")
@@ -202,15 +203,9 @@ def select_joints(x: Tensor, joints: Sequence[int]) -> Tensor:
     return torch.stack([x[..., joint] for joint in joints], -1)
 
 
-def frame_mask(x: Tensor, lengths: Tensor) -> Tensor:
-    """Return bool [N, 1, T, 1], True for frames before the end."""
-    frames = torch.arange(x.shape[2], device=x.device)
-    return (frames < lengths.to(x.device)[:, None])[:, None, :, None]
-
-
 def clear_padding(x: Tensor, lengths: Tensor | None) -> Tensor:
     """Set frames of [N, C, T, V] from ``lengths`` on to zero, whatever they hold."""
-    return x if lengths is None else torch.where(frame_mask(x, lengths), x, 0)
+    return x if lengths is None else zero_padding(x, lengths, 2)
 
 
 def present(x: Tensor) -> Tensor:

@@ -11,9 +11,9 @@ from skelfreq.data.transforms._common import (
     Transform,
     check_batch,
     clear_padding,
-    frame_mask,
     seen,
 )
+from skelfreq.functional._axis import present
 
 
 def fill_missing(
@@ -55,12 +55,12 @@ def fill_missing(
     >>> fill_missing(x).flatten()
     tensor([1., 1., 2., 3., 3.])
     """
-    check_batch(x, lengths, confidence)
+    lengths = check_batch(x, lengths, confidence)
     with autocast_off(x):
         y = clear_padding(x.to(compute_dtype(x)), lengths)
         known = seen(y, confidence)
         if lengths is not None:
-            known = known & frame_mask(x, lengths)
+            known = known & present(lengths, x, 2)
         y = torch.where(known, y, 0)
         frames = torch.arange(x.shape[2], device=x.device)[:, None]
         end = x.shape[2]

@@ -46,7 +46,7 @@ def motion_energy(
     >>> motion_energy(x)
     tensor([3.])
     """
-    check_batch(x, lengths, confidence)
+    lengths = check_batch(x, lengths, confidence)
     with autocast_off(x):
         y = clear_padding(x.to(compute_dtype(x)), lengths)
         known = clear_padding(seen(y, confidence).to(y.dtype), lengths)[:, 0]
@@ -101,7 +101,7 @@ class SelectPersons(Transform):
         rows = (first + order).flatten()
         return Skeletons(
             clear_padding(x, lengths).index_select(0, rows),
-            None if lengths is None else lengths.to(x.device).index_select(0, rows),
+            None if lengths is None else lengths.index_select(0, rows),
             None if confidence is None else confidence.index_select(0, rows),
             self.keep,
         )

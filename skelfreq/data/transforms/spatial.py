@@ -117,7 +117,7 @@ def centre(
     >>> bool((y[..., 12] + y[..., 16]).abs().max() < 1e-5)
     True
     """
-    check_batch(x, lengths, confidence, persons)
+    lengths = check_batch(x, lengths, confidence, persons)
     check_option("on", on, _ON)
     layout = named_layout(layout)
     check_joints(x, layout)
@@ -187,7 +187,7 @@ def face_forward(
     >>> face_forward(torch.randn(2, 3, 10, 25), "ntu25").shape
     torch.Size([2, 3, 10, 25])
     """
-    check_batch(x, lengths, confidence, persons)
+    lengths = check_batch(x, lengths, confidence, persons)
     check_option("on", on, _ON)
     check_option("vertical", vertical, (0, 1, 2))
     layout = named_layout(layout)
@@ -256,7 +256,7 @@ def scale_bones(
     >>> scale_bones(torch.randn(2, 3, 10, 25), "ntu25", size=0.3).shape
     torch.Size([2, 3, 10, 25])
     """
-    check_batch(x, lengths, confidence, persons)
+    lengths = check_batch(x, lengths, confidence, persons)
     layout = named_layout(layout)
     check_joints(x, layout)
     _check_size(size)

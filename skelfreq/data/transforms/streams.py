@@ -76,7 +76,7 @@ def _next(confidence: Tensor, lengths: Tensor | None) -> Tensor:
     if lengths is None:
         return after
     frames = torch.arange(confidence.shape[1], device=confidence.device)
-    last = frames + 1 >= lengths.to(confidence.device)[:, None]
+    last = frames + 1 >= lengths[:, None]
     return torch.where(last[..., None], confidence, after)
 
 

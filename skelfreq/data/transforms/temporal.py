@@ -17,10 +17,10 @@ from skelfreq.data.transforms._common import (
 
 
 def _length(x: Tensor, lengths: Tensor | None) -> Tensor:
-    """Return int64 [N, 1]: frames present, within 0 to T."""
+    """Return int64 [N, 1]: frames present."""
     if lengths is None:
         return torch.full((len(x), 1), x.shape[2], device=x.device)
-    return lengths.to(x.device, torch.int64).clamp(0, x.shape[2])[:, None]
+    return lengths[:, None]
 
 
 def _take(x: Tensor, index: Tensor) -> Tensor:
@@ -113,7 +113,7 @@ def resample_linear(
     >>> resample_linear(x, 5, lengths=torch.tensor([3])).x.flatten()
     tensor([0.0000, 0.5000, 1.0000, 2.5000, 4.0000])
     """
-    check_batch(x, lengths, confidence)
+    lengths = check_batch(x, lengths, confidence)
     check_int("num_frames", num_frames, 1)
     share = check_range("share", share, 0, 1)
     with autocast_off(x):
