@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 from skelfreq._checks import check_int
 from skelfreq.data.clips import Clip
 from skelfreq.data.converted import ConvertedSet
-from skelfreq.data.transforms import Transform, motion_energy
+from skelfreq.data.transforms import Transform, fold_persons, motion_energy, unfold_persons
 
 __all__ = [
     "Batch",
@@ -310,78 +310,3 @@ class Collate:
             if new.confidence is None
             else unfold_persons(new.confidence, new.persons),
         )
-
-
-def fold_persons(x: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
-    """Fold persons into the batch: person m of sample n becomes row ``n * M + m``.
-
-    Parameters
-    ----------
-    x : Tensor
-        [N, M, …], for example [N, M, C, T, V].
-    lengths : Tensor, optional
-        [N]: frames of every sample.
-
-    Returns
-    -------
-    x : Tensor
-        [N·M, …], a view where strides allow.
-    lengths : Tensor or None
-        [N·M]: those of the sample, repeated for its persons.
-
-    Raises
-    ------
-    ValueError
-        If ``x`` has fewer than 2 axes, or ``lengths`` is not [N].
-
-    Examples
-    --------
-    >>> x, lengths = fold_persons(torch.zeros(2, 2, 3, 64, 25), torch.tensor([64, 40]))
-    >>> x.shape, lengths
-    (torch.Size([4, 3, 64, 25]), tensor([64, 64, 40, 40]))
-    """
-    if x.ndim < 2:
-        raise ValueError(f"x must have the axes [N, M, ...], got shape {tuple(x.shape)}.")
-    if lengths is None:
-        return x.flatten(0, 1), None
-    if lengths.shape != x.shape[:1]:
-        raise ValueError(
-            f"lengths must have shape ({x.shape[0]},), one entry per sample, "
-            f"got {tuple(lengths.shape)}."
-        )
-    return x.flatten(0, 1), lengths[:, None].expand(-1, x.shape[1]).flatten()
-
-
-def unfold_persons(x: Tensor, num_persons: int) -> Tensor:
-    """Undo :func:`fold_persons`, for features of any shape.
-
-    Parameters
-    ----------
-    x : Tensor
-        [N·M, …].
-    num_persons : int
-        Persons M.
-
-    Returns
-    -------
-    Tensor
-        [N, M, …], a view.
-
-    Raises
-    ------
-    TypeError
-        If ``num_persons`` is no integer.
-    ValueError
-        If ``num_persons`` is below 1 or does not divide the first axis.
-
-    Examples
-    --------
-    >>> unfold_persons(torch.zeros(4, 256), num_persons=2).mean(1).shape
-    torch.Size([2, 256])
-    """
-    check_int("num_persons", num_persons, 1)
-    if x.ndim < 1 or x.shape[0] % num_persons:
-        raise ValueError(
-            f"x must have a multiple of {num_persons} rows on axis 0, got shape {tuple(x.shape)}."
-        )
-    return x.reshape(x.shape[0] // num_persons, num_persons, *x.shape[1:])

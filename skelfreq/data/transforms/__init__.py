@@ -6,25 +6,19 @@ frames from ``lengths`` on are never read and are zero in the result, and gradie
 """
 
 from skelfreq.data.transforms._common import Compose, Skeletons, Transform
-from skelfreq.data.transforms.augment import (
-    Jitter,
-    JointDropout,
-    RandomFlip,
-    RandomRotation,
-    RandomScale,
-    RandomShear,
-    flip,
-)
+from skelfreq.data.transforms.augment import RandomRotation, RandomScale, RandomShear
+from skelfreq.data.transforms.centring import Centre, centre
+from skelfreq.data.transforms.facing import FaceForward, face_forward
+from skelfreq.data.transforms.mirror import RandomFlip, flip
 from skelfreq.data.transforms.missing import FillMissing, fill_missing
-from skelfreq.data.transforms.persons import SelectPersons, motion_energy
-from skelfreq.data.transforms.spatial import (
-    Centre,
-    FaceForward,
-    ScaleBones,
-    centre,
-    face_forward,
-    scale_bones,
+from skelfreq.data.transforms.noise import Jitter, JointDropout
+from skelfreq.data.transforms.persons import (
+    SelectPersons,
+    fold_persons,
+    motion_energy,
+    unfold_persons,
 )
+from skelfreq.data.transforms.size import ScaleBones, scale_bones
 from skelfreq.data.transforms.streams import Streams, bones
 from skelfreq.data.transforms.temporal import (
     RandomCrop,
@@ -57,7 +51,9 @@ __all__ = [
     "face_forward",
     "fill_missing",
     "flip",
+    "fold_persons",
     "motion_energy",
     "resample_linear",
     "scale_bones",
+    "unfold_persons",
 ]

@@ -208,14 +208,14 @@ def clear_padding(x: Tensor, lengths: Tensor | None) -> Tensor:
     return x if lengths is None else zero_padding(x, lengths, 2)
 
 
-def present(x: Tensor) -> Tensor:
+def nonzero(x: Tensor) -> Tensor:
     """Return bool [N, 1, T, V], True where a joint is not at zero, the mark of a missing one."""
     return (x != 0).any(1, keepdim=True)
 
 
 def seen(x: Tensor, confidence: Tensor | None) -> Tensor:
     """Return bool [N, 1, T, V], True where a joint was seen: by confidence, or not at zero."""
-    return present(x) if confidence is None else (confidence > 0).unsqueeze(1)
+    return nonzero(x) if confidence is None else (confidence > 0).unsqueeze(1)
 
 
 def draw(
