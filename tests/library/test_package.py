@@ -53,10 +53,12 @@ def data_lapses(module: str, source: str) -> list[str]:
     early = third_party(imported("\n".join(map(ast.unparse, at_once))))
     names = imported(source)
     allowed = {"numpy", "skelfreq"}
+    below = "data|skeletons|_layouts|_checks"
     if re.match(r"skelfreq\.data\.(transforms|loading)", module):
         allowed |= {"torch", "einops"}
+        below += "|functional"
     found = sorted((early - allowed) | (third_party(names) - allowed - DATA_EXTRA))
-    below = r"skelfreq(\.(data|skeletons|_layouts|_checks)(\.|$)|$)"
+    below = rf"skelfreq(\.({below})(\.|$)|$)"
     return found + sorted(n for n in names if n.startswith("skelfreq") and not re.match(below, n))
 
 
