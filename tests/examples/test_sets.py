@@ -9,10 +9,10 @@ from shared_data import require_data
 from tolerances import assert_close
 
 from benchmarks.loading import write_set
-from examples.data import load, resample_clips
+from examples.data import load, resample_clips, split
 from examples.data._archive import read_arrays
 from examples.data.task import load_task
-from skelfreq.data import SkeletonFormatError
+from skelfreq.data import ConvertedSet, SkeletonFormatError, convert
 from skelfreq.skeletons import get_layout
 
 
@@ -32,11 +32,11 @@ def ctrgcn_arrays():
     """Return 4 + 2 samples of 6 frames, person 0 in frames 0-3, person 1 nowhere."""
     rng = np.random.default_rng(2)
     arrays = {}
-    for split, n in (("train", 4), ("test", 2)):
+    for part, n in (("train", 4), ("test", 2)):
         x = np.zeros((n, 6, 2, 25, 3), np.float32)
         x[:, :4, 0] = rng.normal(size=(n, 4, 25, 3))
-        arrays[f"x_{split}"] = x
-        arrays[f"y_{split}"] = np.eye(3)[np.arange(n) % 3]
+        arrays[f"x_{part}"] = x
+        arrays[f"y_{part}"] = np.eye(3)[np.arange(n) % 3]
     return arrays
 
 
@@ -160,6 +160,18 @@ def test_a_converted_set_is_loaded_like_any_file(tmp_path):
         load(tmp_path)
     with pytest.raises(ValueError, match=r"ntu60-xsub needs the subjects of every clip, 12 of 12"):
         load(tmp_path, protocol="ntu60-xsub")
+
+
+def test_a_set_and_its_converted_form_are_the_same(tmp_path):
+    path = require_data("msr_action3d.npz")
+    convert(path, tmp_path / "msr")
+    converted, archive = load(tmp_path / "msr"), load(path)
+    assert np.array_equal(converted.joints, archive.joints)
+    assert np.array_equal(converted.train, archive.train)
+    assert converted.names == archive.names and converted.class_names == archive.class_names
+    assert converted.dropped == archive.dropped
+    parts = split("msr-xsub", ConvertedSet(tmp_path / "msr"))
+    assert parts.train.sum() == 292
 
 
 def test_a_task_by_protocol(tmp_path):

@@ -99,10 +99,9 @@ class RandomFlip(Transform):
         self, layout: SkeletonLayout | str, probability: float = 0.5, *, axis: int = 0
     ) -> None:
         super().__init__()
-        check_int("axis", axis, 0)
         self.layout = named_layout(layout)
         self.probability = check_range("probability", probability, 0, 1)
-        self.axis = axis
+        self.axis = check_int("axis", axis, 0)
 
     def change(self, batch: Skeletons, generator: torch.Generator | None) -> Skeletons:
         """Return the transformed batch."""

@@ -74,7 +74,7 @@ def fill_missing(
         weight = (frames - before).to(y.dtype) / (after - before).clamp(min=1)
         shape = (-1, x.shape[1], -1, -1)
         low, high = y.gather(2, before.expand(shape)), y.gather(2, after.expand(shape))
-        filled = torch.where(known, y, low + weight.clamp(0, 1) * (high - low))
+        filled = torch.where(known, y, low + weight * (high - low))
         return clear_padding(filled, lengths).to(x.dtype)
 
 

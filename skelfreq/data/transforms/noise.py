@@ -82,9 +82,7 @@ class JointDropout(Transform):
     def __init__(self, probability: float = 0.1, *, frames: int | None = None) -> None:
         super().__init__()
         self.probability = check_range("probability", probability, 0, 1)
-        if frames is not None:
-            check_int("frames", frames, 1)
-        self.frames = frames
+        self.frames = None if frames is None else check_int("frames", frames, 1)
 
     def change(self, batch: Skeletons, generator: torch.Generator | None) -> Skeletons:
         """Return the transformed batch."""

@@ -161,8 +161,7 @@ class SelectPersons(Transform):
 
     def __init__(self, keep: int = 1) -> None:
         super().__init__()
-        check_int("keep", keep, 1)
-        self.keep = keep
+        self.keep = check_int("keep", keep, 1)
 
     def change(self, batch: Skeletons, generator: torch.Generator | None) -> Skeletons:
         """Return the transformed batch."""

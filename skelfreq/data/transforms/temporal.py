@@ -114,7 +114,7 @@ def resample_linear(
     tensor([0.0000, 0.5000, 1.0000, 2.5000, 4.0000])
     """
     lengths = check_batch(x, lengths, confidence)
-    check_int("num_frames", num_frames, 1)
+    num_frames = check_int("num_frames", num_frames, 1)
     share = check_range("share", share, 0, 1)
     with autocast_off(x):
         y = x.to(compute_dtype(x))
@@ -158,8 +158,7 @@ class Resample(Transform):
 
     def __init__(self, num_frames: int, *, share: float = 1.0) -> None:
         super().__init__()
-        check_int("num_frames", num_frames, 1)
-        self.num_frames = num_frames
+        self.num_frames = check_int("num_frames", num_frames, 1)
         self.share = check_range("share", share, 0, 1)
 
     def change(self, batch: Skeletons, generator: torch.Generator | None) -> Skeletons:
@@ -259,8 +258,7 @@ class RandomCropResample(Transform):
 
     def __init__(self, num_frames: int, low: float = 0.5, high: float = 1.0) -> None:
         super().__init__()
-        check_int("num_frames", num_frames, 1)
-        self.num_frames = num_frames
+        self.num_frames = check_int("num_frames", num_frames, 1)
         self.low, self.high = _check_shares(low, high)
 
     def change(self, batch: Skeletons, generator: torch.Generator | None) -> Skeletons:
