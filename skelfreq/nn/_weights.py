@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Literal
 
 import torch
@@ -36,6 +37,17 @@ def check_mask_options(gradient: Gradient, temperature: float, threshold: float 
         raise ValueError(f"temperature must be above 0, got {temperature!r}.")
     if threshold is not None and not math.isfinite(check_number("threshold", threshold)):
         raise ValueError(f"threshold must be finite, got {threshold}.")
+
+
+def stored(state: Mapping[str, Tensor], prefix: str, names: tuple[str, ...]) -> list[Tensor]:
+    """Return the tensors that a published state holds under ``names``; raise if one is missing."""
+    missing = [name for name in names if f"{prefix}{name}" not in state]
+    if missing:
+        raise ValueError(
+            f"state must hold {', '.join(names)} under prefix {prefix!r}, it lacks "
+            f"{', '.join(missing)}; its first names are {[*state][:3]}."
+        )
+    return [state[f"{prefix}{name}"].detach() for name in names]
 
 
 @torch.no_grad()

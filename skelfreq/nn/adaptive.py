@@ -33,6 +33,7 @@ from skelfreq.nn._weights import (
     fill_filter_,
     filter_shape,
     resize_filter,
+    stored,
 )
 from skelfreq.nn.decoupling import Decoupling, FrameDecoupling, JointDecoupling
 
@@ -67,9 +68,8 @@ class AdaptiveFilter(nn.Module):
             )
         self.weight, self.gradient, self.temperature = weight, gradient, temperature
         self.residual, self.init, self.initial_threshold = residual, init, threshold
-        self.decoupling: nn.Module | None = None
-        if decouple:
-            self.decoupling = self.decoupling_class(self.channels, device=device, dtype=dtype)
+        made = self.decoupling_class(self.channels, device=device, dtype=dtype)
+        self.decoupling: nn.Module | None = made if decouple else None
 
         def parameter(present: bool, *sizes: int) -> nn.Parameter | None:
             values = torch.empty(sizes, device=device, dtype=dtype)
@@ -94,11 +94,10 @@ class AdaptiveFilter(nn.Module):
             fill_filter_(self.global_weight, carrier if identity else "normal")
         if self.local_weight is not None:
             fill_filter_(self.local_weight, "zero" if identity else "normal")
-        if self.threshold is not None:
-            if self.initial_threshold is None:
-                self.threshold.uniform_()
-            else:
-                self.threshold.fill_(self.initial_threshold)
+        if self.threshold is not None and self.initial_threshold is not None:
+            self.threshold.fill_(self.initial_threshold)
+        elif self.threshold is not None:
+            self.threshold.uniform_()
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Filter ``x`` [N, C, T, V]; ``lengths`` [N] are the frames really present."""
@@ -138,13 +137,10 @@ class AdaptiveFilter(nn.Module):
             raise ValueError("kept() must be called on a block with use_local=True, got False.")
         _, line, lengths = self._lines(x, lengths)
         mask = adaptive_spectral_mask(
-            *rdft(line, dim=self.dim, lengths=lengths),
-            self.threshold,
-            dim=self.dim,
-            channel_dim=1,
+            *rdft(line, dim=self.dim, lengths=lengths), self.threshold, dim=self.dim,
+            channel_dim=1, num_bins=None if lengths is None else bins_of(lengths),
             gradient="tslanet" if self.gradient == "tslanet" else "straight_through",
-            num_bins=None if lengths is None else bins_of(lengths),
-        )
+        )  # fmt: skip
         return mask > 0.5
 
     def _resized(self: Block, length: int) -> Block:
@@ -350,7 +346,7 @@ class FreT(AdaptiveFilter):
         Raises
         ------
         ValueError
-            A name that ``state`` lacks, or weights of other shapes.
+            A name that ``state`` lacks.
 
         Notes
         -----
@@ -364,21 +360,10 @@ class FreT(AdaptiveFilter):
         torch.Size([2, 8, 30, 1])
         """
         names = ("complex_weight", "complex_weight_high", "threshold_param")
-        missing = [name for name in names if f"{prefix}{name}" not in state]
-        if missing:
-            raise ValueError(
-                f"state must hold {', '.join(names)} under prefix {prefix!r}, it lacks "
-                f"{', '.join(missing)}; its first names are {[*state][:3]}."
-            )
-        whole, local, threshold = (state[f"{prefix}{name}"].detach() for name in names)
-        if whole.ndim != 2 or whole.shape[1] != 2 or local.shape != whole.shape:
-            raise ValueError(
-                f"state must hold weights of shape [C, 2], got {tuple(whole.shape)} and "
-                f"{tuple(local.shape)}."
-            )
+        whole, local, threshold = stored(state, prefix, names)
         block = cls(
-            whole.shape[0], decouple=False, residual=False, gradient="tslanet", dtype=whole.dtype
+            len(whole), decouple=False, residual=False, gradient="tslanet", dtype=whole.dtype
         )
-        weights = {"global_weight": whole, "local_weight": local}
-        block.load_state_dict({**weights, "threshold": threshold.reshape(1)})
+        trained = {"global_weight": whole, "local_weight": local, "threshold": threshold}
+        block.load_state_dict(trained)
         return block
