@@ -7,6 +7,7 @@ import json
 import math
 import os
 import pickle
+import re
 import struct
 import threading
 import warnings
@@ -16,12 +17,14 @@ import zlib
 import numpy as np
 import pytest
 
-from skelfreq.data import Limits, Options, SkeletonFormatError, read
+from skelfreq.data import READERS, Limits, Options, SkeletonFormatError, read
+from skelfreq.data.__main__ import main
 from skelfreq.data.archives import open_archive
 from skelfreq.data.arrays import map_npy, read_npy, read_npy_header
 from skelfreq.data.files import open_regular, read_bytes, read_json, text_lines
-from skelfreq.data.fuzz import fuzz
+from skelfreq.data.fuzz import Figures, fuzz
 from skelfreq.data.fuzzing.samples import SAMPLES, write_sample
+from skelfreq.data.fuzzing.worker import Case, make_case, run_case
 from skelfreq.data.pickles import read_pickle
 
 
@@ -474,15 +477,54 @@ def test_messages_stay_printable():
 # A short run of the fuzzing; the long one: docs/reliability.md
 
 
-def test_mutated_files_of_every_format():
-    figures = fuzz(list(SAMPLES), cases=25, seed=7)
-    assert [entry.cases for entry in figures] == [25] * len(SAMPLES)
-    assert [(entry.reader, entry.failures) for entry in figures if entry.failures] == []
-    assert sum(entry.outcomes["clips"] for entry in figures) > 0
+def test_mutated_files_of_every_format(capsys):
+    status = main(["fuzz", "--cases", "20", "--seed", "7"])
+    text = capsys.readouterr().out
+    rows = re.findall(r"^\| (\w+) \| (\d+) \| (\d+) \| (\d+) \| (\d+) \|", text, re.M)
+    assert [row[0] for row in rows] == list(SAMPLES)
+    assert {row[1] for row in rows} == {"20"}
+    assert [row for row in rows if row[4] != "0"] == [] and status == 0
+    assert sum(int(row[2]) for row in rows) > 0
 
 
-def test_fuzzing_finds_what_it_should(monkeypatch):
-    assert fuzz(["bvh"], seconds=0.0)[0].cases <= 1
+@pytest.mark.parametrize(
+    ("fault", "kind"),
+    [
+        (lambda: 1 / 0, "raised ZeroDivisionError"),
+        (lambda: warnings.warn("x", stacklevel=1), "raised UserWarning"),
+        (lambda: [].append(1), None),
+    ],
+)
+def test_fuzzing_tells_failures(tmp_path, monkeypatch, fault, kind):
+    whole = READERS["bvh"].read
+
+    def read_with_fault(self, unit, options):
+        fault()
+        yield from whole(self, unit, options)
+
+    monkeypatch.setattr(READERS["bvh"], "read", read_with_fault)
+    figures = Figures("bvh")
+    for number in range(12):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        case = Case("bvh", 1, number)
+        figures.add(case, run_case(case, folder, [], []))
+    failed = {outcome.kind for _, outcome in figures.failures}
+    assert failed == ({kind} if kind else set())
+    assert figures.cases == 12 and ("refused" in figures.outcomes) == (kind is None)
+
+
+def test_cases_are_made_again_from_their_number(tmp_path):
+    found = []
+    for turn in range(2):
+        folder = tmp_path / str(turn)
+        folder.mkdir()
+        path, name, _ = make_case(Case("msr_action3d_txt", 3, 8), folder, [])
+        found.append((name, path.read_bytes() if path.is_file() else None))
+    assert found[0] == found[1]
+
+
+def test_fuzz_options():
     with pytest.raises(ValueError, match=r"format must be one of .*got 'csv'"):
         fuzz(["csv"], cases=1)
     with pytest.raises(ValueError, match="cases or seconds"):

@@ -26,7 +26,7 @@ from skelfreq.data.fuzzing.samples import write_sample
 from skelfreq.data.reading import ClipSource
 from skelfreq.data.source import Options
 
-__all__ = ["Case", "Outcome", "serve"]
+__all__ = ["Case", "Outcome", "make_case", "run_case", "serve"]
 
 # Every so many cases are converted as well as read.
 _CONVERT_EVERY = 10
@@ -109,7 +109,7 @@ def serve(connection: Connection, seeds: dict[str, list[Path]], limit: int) -> N
         while (case := connection.recv()) is not None:
             folder = base / "case"
             folder.mkdir()
-            outcome = _case(case, folder, seeds.get(case.reader, []), events)
+            outcome = run_case(case, folder, seeds.get(case.reader, []), events)
             if (base / CANARY).exists() or (folder / CANARY).exists() or events:
                 outcome = Outcome(
                     "code was run", outcome.mutation, outcome.seconds, outcome.peak, str(events)
@@ -144,7 +144,8 @@ def make_case(case: Case, folder: Path, seeds: list[Path]) -> tuple[Path, str, b
     return path, name, bool(rng.random() < 1 / _CONVERT_EVERY)
 
 
-def _case(case: Case, folder: Path, seeds: list[Path], events: list[str]) -> Outcome:
+def run_case(case: Case, folder: Path, seeds: list[Path], events: list[str]) -> Outcome:
+    """Make a case in an empty folder, read it and say what became of it."""
     path, name, whole = make_case(case, folder, seeds)
     options = Options(axes="NTVC") if case.reader == "array" else Options()
     actions: list[Callable[[], object]] = [lambda: _read(path, case.reader, options)]
