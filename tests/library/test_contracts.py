@@ -41,7 +41,10 @@ import skelfreq
 from skelfreq import (
     SSFRM,
     EMADualPath,
+    FrameDecoupling,
     FreqEnhance,
+    FreST,
+    FreT,
     SpectralFilter,
     TubeMasking,
     cosine_momentum,
@@ -292,6 +295,73 @@ def test_exports(name: str, steps: bool, strict: bool, fresh_dynamo: None) -> No
             assert bool((results[0].sum(-1) == model.num_masked).all())
         else:
             same(results, run(case, model, other), RUNTIME)
+
+
+@every
+def test_exported_programs_can_be_saved_and_loaded(case: Case) -> None:
+    model, inputs = build(case), case.inputs(3)
+    file = io.BytesIO()
+    torch.export.save(torch.export.export(model, inputs), file)
+    file.seek(0)
+    program = torch.export.load(file).module()
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        loaded = program(*inputs)
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        expected = model(*inputs)
+    assert type(loaded) is type(expected)
+    if not case.random:
+        same(tree_leaves(loaded), tree_leaves(expected), RUNTIME)
+
+
+@pytest.mark.parametrize("strict", [False, True])
+@pytest.mark.parametrize(
+    "layer",
+    [FreT(WIDTH), FreST(WIDTH), SpectralFilter(WIDTH), FrameDecoupling(WIDTH)],
+    ids=lambda layer: type(layer).__name__,
+)
+def test_exports_lengths_with_a_dynamic_number_of_frames(
+    layer: nn.Module, strict: bool, fresh_dynamo: None
+) -> None:
+    batch, frames = Dim("batch", min=1), Dim("t", min=2, max=2000)
+    shapes = {0: batch, 2: frames}, {0: batch}
+    inputs = normal(3, WIDTH, 12, JOINTS, dtype=torch.float32), torch.tensor([12, 7, 0])
+    program = torch.export.export(layer, inputs, dynamic_shapes=shapes, strict=strict).module()
+    for n, t in ((3, 12), (2, 31), (1, 600)):
+        x = normal(n, WIDTH, t, JOINTS, dtype=torch.float32)
+        lengths = torch.arange(t, t - n, -1)
+        assert_close(program(x, lengths), layer(x, lengths), RUNTIME)
+
+
+class Applied(nn.Module):
+    """A function as a module."""
+
+    def __init__(self, function: Callable) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(x)
+
+
+@pytest.mark.parametrize("strict", [False, True])
+@pytest.mark.parametrize(
+    "name",
+    ["dct", "dct_unscaled", "dct_keep", "idct", "idct_size", "apply_gain", "split_bands",
+     "resample", "resample_up", "rdft", "motion", "frequency_loss", "spectral_mask", "spectral_filter",
+     "soft_filter", "enhance", "decouple"],
+)  # fmt: skip
+def test_functions_export_with_dynamic_frames(name: str, strict: bool, fresh_dynamo: None) -> None:
+    """From shorter to longer than the sizes inside, and across every threshold."""
+    shapes = ({0: Dim("batch", min=1), 2: Dim("t", min=4, max=2000)},)
+    x = normal(2, 3, 12, 4)
+    exported = torch.export.export(Applied(CORE[name]), (x,), dynamic_shapes=shapes, strict=strict)
+    for n, frames in ((2, 12), (3, 31), (1, 600)):
+        other = normal(n, 3, frames, 4, seed=n)
+        results = tree_leaves(exported.module()(other))
+        for got, value in zip(results, tree_leaves(CORE[name](other)), strict=True):
+            assert_close(got, value, GOLDEN)
 
 
 def test_exports_resampling_to_a_dynamic_number_of_steps(fresh_dynamo: None) -> None:
