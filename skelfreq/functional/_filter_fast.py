@@ -78,7 +78,7 @@ def from_bins(bins: Tensor, dim: int, out: Tensor) -> None:
     pairs = torch.view_as_real(bins).flatten(-2)
     trailing = out.shape[dim + 1 :].numel()
     if trailing == 1:
-        torch.matmul(pairs.flatten(dim, -2), matrix.mT, out=out.flatten(dim).unsqueeze(dim))
+        torch.matmul(pairs.reshape(*out.shape[:dim], -1), matrix.mT, out=out.flatten(dim))
     elif _route.moves_last(trailing):
         out.copy_((pairs @ matrix.mT).movedim(-1, dim))
     else:
