@@ -22,6 +22,8 @@ from skelfreq.skeletons import SkeletonLayout
 __all__ = ["ClipSet", "ClipSource", "Labels", "read"]
 
 _MAX_LABEL = 100_000
+# What the record of a clip takes, so that a file cannot give millions of empty ones.
+_ITEM = 512
 _GROUPS = ("label", "subject", "camera", "setup", "repetition")
 
 
@@ -89,17 +91,16 @@ class ClipSource:
         left = max(reader.max_growth * unit.size(), reader.free_growth)
         items = self.reader.read(unit, self.options)
         while (item := _next(items)) is not None:
+            left -= _ITEM if isinstance(item, Dropped) else _ITEM + item.joints.nbytes
+            if left < 0:
+                raise SkeletonFormatError(
+                    unit.path, f"gives more than {reader.max_growth} times the bytes that it has"
+                )
             if item.name in self._left_out:
                 yield Dropped(item.name, "is on the list of samples to leave out")
             elif isinstance(item, Dropped):
                 yield item
             else:
-                left -= item.joints.nbytes
-                if left < 0:
-                    raise SkeletonFormatError(
-                        unit.path,
-                        f"gives more than {reader.max_growth} times the bytes that it has",
-                    )
                 with np.errstate(all="ignore"):
                     clip = self._finish(item, unit)
                 yield clip

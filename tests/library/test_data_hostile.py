@@ -432,6 +432,11 @@ def test_mat_files(tmp_path):
         ([squeezed(good)[:-20]], "declares .* bytes"),
         ([good, good], "occurs twice"),
         ([squeezed(matrix((20, 3, 10**5), b"\0" * 48 * 10**6))], "bytes become more than"),
+        ([element(0, b"")] * 20, "expected a variable, got an element of type 0"),
+        (
+            [matrix((1, 1), b"\0" * 8, name=str(i).encode()) for i in range(10_001)],
+            "more than 10000",
+        ),
         ([struct.pack("<LL", 15, 4) + b"abcd"], "cannot be decompressed"),
         ([matrix((20, 3, 1), b"\0" * 480, name=b"other")], "expected numbers under 'd_skel'"),
         ([matrix((20, 2, 1), b"\0" * 320)], r"must be real numbers of shape \(20, 3, T\)"),
@@ -459,6 +464,17 @@ def test_clips_that_would_be_huge(tmp_path):
     path = tmp_path / "S001C001P001R001A001.skeleton"
     path.write_text("\n".join(lines))
     with pytest.raises(SkeletonFormatError, match="3000 frames of 3000 persons would need"):
+        read(path)
+
+
+def test_millions_of_empty_clips(tmp_path, monkeypatch):
+    monkeypatch.setattr(READERS["clips_npz"], "free_growth", 1 << 16)
+    monkeypatch.setattr(READERS["clips_npz"], "max_growth", 2)
+    path = tmp_path / "a.npz"
+    lengths = np.zeros(2000, np.int8)
+    lengths[-1] = 4
+    np.savez(path, joints=np.ones((4, 20, 3), np.float32), lengths=lengths)
+    with pytest.raises(SkeletonFormatError, match="gives more than 2 times"):
         read(path)
 
 
