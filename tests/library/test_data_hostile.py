@@ -17,7 +17,7 @@ import zlib
 import numpy as np
 import pytest
 
-from skelfreq.data import READERS, Limits, Options, SkeletonFormatError, read
+from skelfreq.data import READERS, Limits, Options, SkeletonFormatError, files, read
 from skelfreq.data.__main__ import main
 from skelfreq.data.archives import open_archive
 from skelfreq.data.arrays import map_npy, read_npy, read_npy_header
@@ -209,6 +209,20 @@ def test_json_that_is_right(tmp_path):
     assert math.isnan(read_json(path)[0])
     with pytest.raises(SkeletonFormatError, match=r"holds 23 bytes of data, the limit is 22"):
         read_json(path, Limits(22))
+
+
+def test_json_of_too_many_values(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "_JSON_MEMORY", 10_000)
+    path = tmp_path / "a.json"
+    path.write_text("[" + "{}," * 100 + "1]")
+    with pytest.raises(SkeletonFormatError, match=r"would need some .* bytes.*--max-bytes"):
+        read_json(path)
+    assert len(read_json(path, Limits(100_000))) == 101
+    monkeypatch.undo()
+    # The last key of very many is the one that repeats: found in one pass.
+    path.write_text("{" + ",".join(f'"k{i}":0' for i in range(200_000)) + ',"k199999":1}')
+    with pytest.raises(SkeletonFormatError, match="the key 'k199999' occurs twice"):
+        read_json(path)
 
 
 def test_text_lines(tmp_path):
