@@ -19,7 +19,7 @@ from skelfreq.data.registry import READERS
 
 __all__ = ["Figures", "add_fuzz_arguments", "fuzz", "run_fuzz"]
 
-_MAX_SECONDS, _MAX_MEMORY = 10.0, 1 << 30
+_MAX_SECONDS, _START_SECONDS, _MAX_MEMORY = 10.0, 120.0, 1 << 30
 _MAX_SEED = 500_000
 
 
@@ -57,7 +57,7 @@ class _Worker:
     def run(self, case: Case) -> Outcome:
         """Run a case, within the time that a case may take."""
         if self._process is None or not self._process.is_alive():
-            self._start()
+            self.start()
         assert self._connection is not None and self._process is not None
         start = time.monotonic()
         try:
@@ -75,7 +75,8 @@ class _Worker:
         self.stop()
         return Outcome(kind, "?", time.monotonic() - start, 0)
 
-    def _start(self) -> None:
+    def start(self) -> None:
+        """Start the process and wait until it is ready: imports take seconds."""
         # Not forked: threads of numerical libraries would be left hanging.
         context = multiprocessing.get_context("spawn")
         self._connection, other = context.Pipe()
@@ -84,6 +85,10 @@ class _Worker:
         )
         self._process.start()
         other.close()
+        if not self._connection.poll(_START_SECONDS):
+            self.stop()
+            raise RuntimeError(f"the process for cases was not ready within {_START_SECONDS:g} s.")
+        self._connection.recv()
 
     def stop(self) -> None:
         """End the process."""
@@ -154,6 +159,8 @@ def fuzz(
     ------
     ValueError
         If a format is unknown or neither cases nor seconds are given.
+    RuntimeError
+        If the process for the cases does not start.
     """
     unknown = [name for name in readers if name not in SAMPLES]
     if unknown:
@@ -163,8 +170,9 @@ def fuzz(
     found = find_seeds(seeds) if seeds is not None else {}
     figures = [Figures(name) for name in readers]
     worker = _Worker(found)
-    start = time.monotonic()
     try:
+        worker.start()
+        start = time.monotonic()
         for index, entry in enumerate(figures):
             # What is left of the time is shared by the readers that are left.
             share = None

@@ -95,7 +95,7 @@ def _limit_memory(extra: int) -> None:
 
 
 def serve(connection: Connection, seeds: dict[str, list[Path]], limit: int) -> None:
-    """Run cases as they come; answer each with an outcome. Ends on ``None``."""
+    """Say ``None`` when ready, then answer each case with an outcome, until ``None`` comes."""
     events: list[str] = []
     sys.addaudithook(lambda name, arguments: events.append(name) if name in _EVENTS else None)
     base = Path(tempfile.mkdtemp(prefix="skelfreq-fuzz-"))
@@ -105,6 +105,7 @@ def serve(connection: Connection, seeds: dict[str, list[Path]], limit: int) -> N
         import scipy.io  # noqa: F401
     warnings.simplefilter("error")
     _limit_memory(limit)
+    connection.send(None)
     try:
         while (case := connection.recv()) is not None:
             folder = base / "case"
