@@ -13,7 +13,7 @@ import numpy as np
 
 from skelfreq.data.clips import Clip, Dropped, FloatArray
 from skelfreq.data.errors import SkeletonFormatError, printable
-from skelfreq.data.layouts import layout_named
+from skelfreq.data.layouts import layout_named, unnamed_layout
 from skelfreq.data.lists import name_list
 from skelfreq.data.registry import detect_format, get_reader
 from skelfreq.data.source import Options, Unit
@@ -293,8 +293,7 @@ def read(path: str | Path, format: str | None = None, options: Options | None = 
         label = place[clip.label_name] if clip.label < 0 and clip.label_name else clip.label
         name = classes[label] if label >= 0 else ""
         clips[index] = dataclasses.replace(clip, label=label, label_name=name)
-    layout = clips[0].layout
-    assert layout is not None
+    layout = clips[0].layout or unnamed_layout(clips[0].joints.shape[2])
     return ClipSet(clips, layout, classes, source.reader.unit, source.reader.name, tuple(dropped))
 
 

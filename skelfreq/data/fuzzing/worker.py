@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib import import_module
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -102,7 +103,7 @@ def serve(connection: Connection, seeds: dict[str, list[Path]], limit: int) -> N
     os.chdir(base)
     # Imported before memory is limited.
     with suppress(ImportError):
-        import scipy.io  # noqa: F401
+        import_module("scipy.io")
     warnings.simplefilter("error")
     _limit_memory(limit)
     connection.send(None)
