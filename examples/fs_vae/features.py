@@ -11,6 +11,8 @@ from torch import Tensor
 
 from examples.data._archive import read_arrays
 from examples.fs_vae.splits import ClassSplit
+from skelfreq.data import SkeletonFormatError
+from skelfreq.data.arrays import read_npy
 
 # SynSE's names: features, labels, logits of the classifier of seen classes.
 TRAIN = ("train.npy", "train_label.npy", None)
@@ -148,14 +150,12 @@ def _numbers(folder: Path, name: str, axes: int) -> np.ndarray:
         if folder.suffix == ".npz":
             array = read_arrays(folder, (Path(name).stem,))[Path(name).stem]
         else:
-            array = np.load(path, allow_pickle=False)
-    except FileNotFoundError as error:
-        raise FileNotFoundError(
-            f"{error.filename}: no such file; a SynSE feature folder needs {name}."
-        ) from error
-    except (ValueError, EOFError, OSError) as error:
-        if folder.suffix == ".npz":
-            raise
+            if not path.exists():
+                raise FileNotFoundError(
+                    f"{path}: no such file; a SynSE feature folder needs {name}."
+                )
+            array = read_npy(path)
+    except SkeletonFormatError as error:
         raise ValueError(f"{path} must be a .npy file of numbers, got a damaged one.") from error
     if array.ndim != axes or array.dtype.kind not in "fiu":
         raise ValueError(

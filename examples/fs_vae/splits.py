@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
+from skelfreq.data import SkeletonFormatError
+from skelfreq.data.arrays import read_npy
+from skelfreq.data.files import read_json
 
 DRAWN = Path(__file__).with_name("splits.json")
 # Unseen classes → NTU subset, its classes, and the files of SynSE's folder.
@@ -73,7 +76,7 @@ def draw_split(
 
 def load_splits(data: str, num_unseen: int) -> tuple[ClassSplit, ...]:
     """Return the fixed splits of ``"msr_action3d"`` or ``"synthetic"`` listed in splits.json."""
-    listed = json.loads(DRAWN.read_text())
+    listed = read_json(DRAWN)
     try:
         entry = listed[data]
         drawn = entry["splits"][str(num_unseen)]
@@ -162,8 +165,8 @@ def _classes(path: Path) -> tuple[int, ...]:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; it must hold a list of class numbers.")
     try:
-        array = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError) as error:
+        array = read_npy(path)
+    except SkeletonFormatError as error:
         raise ValueError(f"{path} must be a .npy file of class numbers: {error}") from error
     if array.ndim != 1 or array.dtype.kind not in "iu":
         raise ValueError(

@@ -8,6 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from skelfreq.data import SkeletonFormatError
+from skelfreq.data.arrays import read_npy
+
 # Label, motion (local) and action (global) description, by the release's abbreviations.
 ABBREVIATIONS = {"label": "lb", "local": "md", "global": "ad"}
 
@@ -34,8 +37,8 @@ def load_text_features(folder: str | Path, num_classes: int, levels: tuple[str, 
                 f"got {[path.name for path in found]}."
             )
         try:
-            array = np.load(found[0], allow_pickle=False)
-        except (ValueError, EOFError) as error:
+            array = read_npy(found[0])
+        except SkeletonFormatError as error:
             raise ValueError(f"{found[0]} must be a readable .npy file: {error}") from error
         if array.ndim != 2 or len(array) != num_classes or array.dtype.kind != "f":
             raise ValueError(
