@@ -57,8 +57,7 @@ def to_bins(x: Tensor, dim: int) -> Tensor:
     """Return the complex bins of axis ``dim``, that axis moved to the end."""
     n = x.shape[dim]
     if _route.filter_fft(n):
-        bins: Tensor = torch.fft.rfft(x, dim=dim, norm="ortho").movedim(dim, -1)
-        return bins
+        return torch.fft.rfft(x, dim=dim, norm="ortho").movedim(dim, -1)  # type: ignore[no-any-return]
     matrix = CACHE[_pair_basis, "rdft", n, x.dtype, x.device].mT
     trailing = x.shape[dim + 1 :]
     lines = x.flatten(dim) if trailing.numel() == 1 else x.flatten(dim + 1).mT
