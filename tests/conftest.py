@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -14,7 +15,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from skelfreq.functional import _route
+# Helper modules assert too; pytest rewrites only test files and this one by itself.
+pytest.register_assert_rewrite("cases", "frest_blocks", "tolerances", "transform_cases")
+
+from skelfreq.functional import _route  # noqa: E402
 
 settings.register_profile(
     "local", deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow]
@@ -27,6 +31,19 @@ torch.set_num_threads(1)
 
 # 1, 2, odd, prime, the frame counts of the field, and both sides of the FFT crossovers.
 LENGTHS = (1, 2, 3, 4, 5, 7, 16, 25, 30, 31, 64, 97, 100, 120, 128, 129, 300, 512, 513)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--shuffle", type=int, metavar="SEED", help="run the tests in the random order of SEED"
+    )
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    seed = config.getoption("--shuffle")
+    if seed is not None:
+        random.Random(seed).shuffle(items)
 
 
 @pytest.fixture(scope="session")

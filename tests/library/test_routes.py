@@ -124,7 +124,12 @@ def run_there(folder: Path, *command: str) -> str:
     done = subprocess.run(
         [sys.executable, *command],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1"},
+        env={
+            **os.environ,
+            "PYTHONPATH": str(folder),
+            "OMP_NUM_THREADS": "1",
+            "PYTHONOPTIMIZE": "",  # programs assert
+        },
         capture_output=True,
         text=True,
         timeout=300,
@@ -280,7 +285,8 @@ def test_torch_dct_is_imported_when_it_is_used() -> None:
         "F.dct(torch.ones(3, 600), dim=1); assert 'torch_dct' not in sys.modules\n"
         "F.dct(torch.ones(3, 6), dim=1, method='torch-dct'); assert 'torch_dct' in sys.modules\n"
     )
-    subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT)
+    environment = {**os.environ, "PYTHONOPTIMIZE": ""}  # the program asserts
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT, env=environment)
 
 
 def test_empty_and_half_precision_tensors_take_every_method() -> None:
