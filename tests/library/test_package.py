@@ -6,13 +6,16 @@ What a file may not call, and that the import is silent: ``test_contracts.py``.
 from __future__ import annotations
 
 import ast
+import importlib.util
 import io
 import re
 import sys
 import tokenize
+from email.message import Message
 from pathlib import Path
 
 import pytest
+from build.util import project_wheel_metadata
 
 import skelfreq
 
@@ -199,6 +202,28 @@ def test_every_requirement_is_used_and_no_other_package() -> None:
 def test_nothing_is_left_unfinished(module: str) -> None:
     lines = MODULES[module].read_text().splitlines()
     assert [n for n, line in enumerate(lines, 1) if UNFINISHED.search(line)] == []
+
+
+@pytest.fixture(scope="module")
+def metadata() -> Message:
+    """Return the metadata of the wheel; the isolated build installs hatchling where it is absent."""
+    isolated = importlib.util.find_spec("hatchling") is None
+    return project_wheel_metadata(PACKAGE.parent, isolated=isolated)
+
+
+def test_the_description_of_the_wheel_needs_no_file_beside_it(metadata: Message) -> None:
+    description = metadata.get_payload()
+    assert metadata["Description-Content-Type"] == "text/markdown"
+    assert "TubeMasking(num_joints=25" in description
+    # A package index has neither docs/ nor pictures: links and pictures must have a full address.
+    links = re.findall(r"\]\(([^)]*)\)|^\[[^\]]+\]: (\S+)|(?:href|src)=\"([^\"]*)", description, re.M)
+    assert [link for found in links for link in found if link and "://" not in link] == []
+    assert "![" not in description and "<img" not in description
+
+
+def test_no_project_address_before_there_is_one(metadata: Message) -> None:
+    assert metadata.get_all("Project-URL") is None and metadata["Home-page"] is None
+    assert metadata["Version"] == skelfreq.__version__
 
 
 def test_runtime_dependencies() -> None:
