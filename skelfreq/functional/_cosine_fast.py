@@ -44,8 +44,8 @@ def tables(n: int, dtype: torch.dtype, device: torch.device) -> Tables:
 
 def _tables(n: int, dtype: torch.dtype, device: torch.device) -> Tables:
     point = torch.arange(n, device=device)
-    # Even points upwards, odd ones downwards, read backwards: its FFT is conjugate, so that both
-    # parts come out with a plus sign.
+    # Even points in ascending, odd ones in descending order, then reversed: the FFT of a reversed
+    # signal is the conjugate, so that both parts have a plus sign.
     turned = (-point) % n
     order = torch.where(2 * turned < n, 2 * turned, 2 * (n - turned) - 1)
     restore = torch.where(point % 2 == 0, -(point // 2), point // 2 + 1) % n
@@ -70,7 +70,7 @@ def analyse(x: Tensor, dim: int, table: Tables) -> Tensor:
 def synthesise(bins: Tensor, n: int, dim: int, table: Tables) -> Tensor:
     """Return the ``n`` points of what :func:`analyse` returned."""
     spectrum = bins * along(table.turn_back, dim, bins.ndim)
-    # The FFT leaves its axis last in memory, where taking points one by one is slow.
+    # The FFT leaves its axis last in memory, where index_select is slow.
     points: Tensor = torch.fft.irfft(spectrum, n=n, dim=dim).contiguous()
     return points.index_select(dim, table.restore)
 
@@ -105,18 +105,18 @@ def _shape(x: Tensor, dim: int, inverse: bool) -> Tensor:
     return torch.empty_like(x, memory_format=torch.contiguous_format)
 
 
-def _keep(ctx: Any, inputs: tuple[Tensor, int, bool], output: Tensor) -> None:
+def _setup_context(ctx: Any, inputs: tuple[Tensor, int, bool], output: Tensor) -> None:
     _, ctx.dim, ctx.inverse = inputs
 
 
 def _backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor, None, None]:
-    # The gradient of each transform is the other.
+    # The gradient of an orthonormal transform is its inverse.
     if _route.wants_plain_gradient(grad_output):
         return by_torch_dct("dct" if ctx.inverse else "idct", grad_output, ctx.dim), None, None
     return _operator(grad_output, ctx.dim, not ctx.inverse), None, None
 
 
-_operator.register_autograd(_backward, setup_context=_keep)
+_operator.register_autograd(_backward, setup_context=_setup_context)
 
 
 def transform(x: Tensor, dim: int, inverse: bool) -> Tensor:

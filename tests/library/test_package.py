@@ -206,7 +206,7 @@ def test_nothing_is_left_unfinished(module: str) -> None:
 
 @pytest.fixture(scope="module")
 def metadata() -> Message:
-    """Return the metadata of the wheel; the isolated build installs hatchling where it is absent."""
+    """Return the metadata of the wheel; an isolated build installs hatchling if it is absent."""
     isolated = importlib.util.find_spec("hatchling") is None
     return project_wheel_metadata(PACKAGE.parent, isolated=isolated)
 
@@ -216,7 +216,9 @@ def test_the_description_of_the_wheel_needs_no_file_beside_it(metadata: Message)
     assert metadata["Description-Content-Type"] == "text/markdown"
     assert "TubeMasking(num_joints=25" in description
     # A package index has neither docs/ nor pictures: links and pictures must have a full address.
-    links = re.findall(r"\]\(([^)]*)\)|^\[[^\]]+\]: (\S+)|(?:href|src)=\"([^\"]*)", description, re.M)
+    links = re.findall(
+        r"\]\(([^)]*)\)|^\[[^\]]+\]: (\S+)|(?:href|src)=\"([^\"]*)", description, re.M
+    )
     assert [link for found in links for link in found if link and "://" not in link] == []
     assert "![" not in description and "<img" not in description
 
