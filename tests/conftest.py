@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-# Helper modules assert too; pytest rewrites only test files and this one by itself.
+# Helper modules assert too; by itself pytest rewrites only test files and this one.
 pytest.register_assert_rewrite("cases", "frest_blocks", "tolerances", "transform_cases")
 
 from skelfreq.functional import _route  # noqa: E402
@@ -26,7 +26,7 @@ settings.register_profile(
 settings.register_profile("ci", settings.get_profile("local"), derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 
-# The tensors here are small: more threads would only wait for each other.
+# The tensors here are small: more threads are slower.
 torch.set_num_threads(1)
 
 # 1, 2, odd, prime, the frame counts of the field, and both sides of the FFT crossovers.
@@ -48,7 +48,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(scope="session")
 def own_compile_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep the session from compiled code on disk: it would hide a changed gradient."""
+    """Use an own cache of compiled code: an old one would hide a changed gradient."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path_factory.mktemp("inductor")))
         yield
@@ -78,7 +78,7 @@ def route(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> st
 
 @pytest.fixture(scope="session")
 def golden_path() -> Path:
-    """Where the stored results of other projects lie."""
+    """Return the folder of stored results of other projects."""
     return Path(__file__).parent / "golden"
 
 

@@ -38,7 +38,7 @@ LEVELS = (r"_route$", r"_axis$", r"_bases$", r"_fourier_plain$", r"_\w+_plain$",
 
 
 def level(module: str) -> int:
-    """Return how high a file of ``skelfreq.functional`` stands in the table of imports."""
+    """Return the level of a file of ``skelfreq.functional`` in the table of imports."""
     name = module.split(".")[2] if module.count(".") > 1 else ""
     return next(i for i, pattern in enumerate(LEVELS) if re.match(pattern, name))
 
@@ -50,14 +50,14 @@ def imported(source: str) -> set[str]:
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            # The package writes its imports out; a relative one would slip through here.
+            # Relative imports are not resolved here, so the package has none.
             assert node.level == 0, f"line {node.lineno}: relative import"
             names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
     return names
 
 
 def third_party(names: set[str]) -> set[str]:
-    """Return the packages that modules belong to, the standard library left out."""
+    """Return the packages that modules belong to, the standard library not included."""
     return {name.split(".")[0] for name in names} - set(sys.stdlib_module_names)
 
 
@@ -92,7 +92,7 @@ def lapses(module: str, source: str) -> list[str]:
     if module.startswith("skelfreq.functional"):
         found += sorted(n for n in names if n.startswith(("skelfreq.nn", "torch.nn")))
     if module.startswith("skelfreq.nn."):
-        # A block is built from the parts below it; nothing else in nn knows another layer.
+        # A block imports its parts; no other layer of nn imports another one.
         allowed = NN_PARTS.get(module.removeprefix("skelfreq.nn."), ())
         found += sorted(
             n
@@ -101,10 +101,10 @@ def lapses(module: str, source: str) -> list[str]:
             and not n.startswith(tuple(f"skelfreq.nn.{part}" for part in allowed) or "-")
         )
     if module.startswith("skelfreq.functional._"):
-        above = {
+        higher = {
             n for n in own if n.startswith("skelfreq.functional.") and level(n) > level(module)
         }
-        found += sorted(above)
+        found += sorted(higher)
     return found
 
 
@@ -140,11 +140,11 @@ def test_layering(module: str) -> None:
         ("skelfreq.data.registry", "from examples.data import load"),
     ],
 )
-def test_the_layering_test_finds(module: str, line: str) -> None:
+def test_forbidden_imports_are_found(module: str, line: str) -> None:
     assert lapses(module, f"def f():\n    {line}\n")
 
 
-def test_readers_import_what_few_users_have_only_where_they_use_it() -> None:
+def test_readers_import_extras_only_where_they_use_them() -> None:
     line = "from scipy.io import loadmat"
     assert lapses("skelfreq.data.matfile", line)
     assert not lapses("skelfreq.data.matfile", f"def f():\n    {line}\n")
@@ -152,7 +152,7 @@ def test_readers_import_what_few_users_have_only_where_they_use_it() -> None:
 
 
 def code_lines(source: str) -> int:
-    """Count lines of code; docstrings, comments and blank lines are free."""
+    """Count lines of code; docstrings, comments and blank lines do not count."""
     nodes = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
     strings: set[int] = set()
     for node in ast.walk(ast.parse(source)):
@@ -233,5 +233,5 @@ def test_runtime_dependencies() -> None:
     pyproject = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())
     floors = dict(requirement.split(">=") for requirement in pyproject["project"]["dependencies"])
     assert floors.keys() == DEPENDENCIES
-    # A cap on a release that is not out yet would lock users out without cause.
+    # An upper bound on future releases would exclude users without a reason.
     assert all(re.fullmatch(r"[\d.]+", floor) for floor in floors.values())
