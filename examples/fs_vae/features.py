@@ -1,22 +1,89 @@
-"""Skeleton features between stage 1 and the others, computed here or read from SynSE's folders."""
+"""Class splits, and the features that stages 2 to 4 work on."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from examples.data._archive import read_arrays
-from examples.fs_vae.splits import ClassSplit
+LISTED = Path(__file__).with_name("splits.json")
 
-# SynSE's names: features, labels, logits of the classifier of seen classes.
-TRAIN = ("train.npy", "train_label.npy", None)
-UNSEEN = ("ztest.npy", "z_label.npy", "ztest_out.npy")
-TEST = ("gtest.npy", "g_label.npy", "gtest_out.npy")
-VALIDATION = ("val.npy", "val_label.npy", "val_out.npy")
+
+@dataclass(frozen=True)
+class ClassSplit:
+    """Class numbers. ``validation`` are the seen classes that play unseen ones for selection."""
+
+    num_classes: int
+    unseen: tuple[int, ...]
+    validation: tuple[int, ...]
+    source: str
+
+    def __post_init__(self) -> None:
+        for name in ("unseen", "validation"):
+            classes = getattr(self, name)
+            if len(set(classes)) != len(classes):
+                raise ValueError(f"{self.source}: {name} classes must be distinct, got {classes}.")
+            if not classes or min(classes) < 0 or max(classes) >= self.num_classes:
+                raise ValueError(
+                    f"{self.source}: {name} classes must lie between 0 and "
+                    f"{self.num_classes - 1}, got {classes}."
+                )
+        if both := sorted(set(self.unseen) & set(self.validation)):
+            raise ValueError(
+                f"{self.source}: unseen and validation classes must be disjoint, "
+                f"both hold {both}; take them from one of the lists."
+            )
+        if len(self.seen_in_validation) < 2:
+            raise ValueError(
+                f"{self.source}: at least 2 seen classes must remain beside the validation "
+                f"classes, got {len(self.seen_in_validation)}."
+            )
+
+    @property
+    def seen(self) -> tuple[int, ...]:
+        """Every class that is not unseen, sorted."""
+        return tuple(c for c in range(self.num_classes) if c not in self.unseen)
+
+    @property
+    def seen_in_validation(self) -> tuple[int, ...]:
+        """Seen classes of the validation stage, sorted."""
+        return tuple(c for c in self.seen if c not in self.validation)
+
+
+def draw_split(num_classes: int, num_unseen: int, seed: int) -> ClassSplit:
+    """Draw a split; validation gets as many classes as unseen, at most a third of the seen ones."""
+    if not 1 <= num_unseen <= num_classes - 3:
+        raise ValueError(f"unseen must lie between 1 and {num_classes - 3}, got {num_unseen}.")
+    order = [int(c) for c in np.random.default_rng(seed).permutation(num_classes)]
+    num_validation = max(1, min(num_unseen, (num_classes - num_unseen) // 3))
+    return ClassSplit(
+        num_classes,
+        tuple(sorted(order[:num_unseen])),
+        tuple(sorted(order[num_unseen : num_unseen + num_validation])),
+        f"{num_classes - num_unseen}/{num_unseen} drawn with seed {seed}",
+    )
+
+
+def load_splits(data: str, num_unseen: int) -> tuple[ClassSplit, ...]:
+    """Return the fixed splits of ``"msr_action3d"`` or ``"synthetic"`` listed in splits.json."""
+    listed = json.loads(LISTED.read_text())
+    try:
+        entry = listed[data]
+        drawn = entry["splits"][str(num_unseen)]
+    except KeyError:
+        known = {name: sorted(entry["splits"]) for name, entry in listed.items()}
+        raise ValueError(
+            f"no splits of {data!r} with {num_unseen} unseen classes, {LISTED.name} has {known}."
+        ) from None
+    classes = entry["num_classes"]
+    name = f"{data} {classes - num_unseen}/{num_unseen} split"
+    return tuple(
+        ClassSplit(classes, tuple(split["unseen"]), tuple(split["validation"]), f"{name} {number}")
+        for number, split in enumerate(drawn)
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +97,10 @@ class Part:
     def __len__(self) -> int:
         """Return the number of samples."""
         return len(self.x)
+
+    def __getitem__(self, rows: Tensor) -> Part:
+        """Return some of the samples."""
+        return Part(self.x[rows], self.labels[rows], self.logits[rows])
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +128,7 @@ class Features:
                     f"{self.source}: {name} features must be {self.train.x.shape[1]} wide, as "
                     f"those of the training part, got {part.x.shape[1]}."
                 )
-            _check_labels(self.source, f"the {name} labels", part.labels.tolist(), classes)
+            check_labels(f"{self.source}: the {name} labels", part.labels, classes)
             if part.logits.shape != (len(part), len(self.seen)):
                 raise ValueError(
                     f"{self.source}: {name} logits must have shape "
@@ -65,103 +136,10 @@ class Features:
                 )
 
 
-def load_synse_features(
-    folder: str | Path, split: ClassSplit, *, validation: bool = False
-) -> Features:
-    """Read one of SynSE's feature folders, ``shift_5_r`` or ``shift_val_5_r`` and the like.
-
-    The folder holds ``train``, ``train_label``, ``ztest``, ``z_label`` and, for the final stage,
-    ``gtest``, ``g_label``, ``gtest_out``; for the validation stage ``val``, ``val_label``,
-    ``val_out``, ``ztest_out``; each as ``.npy``, or all of them in one ``.npz`` given instead of a
-    folder. Logits have one column per seen class, or one per class.
-
-    Raises
-    ------
-    FileNotFoundError, ValueError
-        A file is missing, cannot be read, is not finite, or disagrees with the split; the
-        message names the file.
-    """
-    folder = Path(folder)
-    seen = split.seen_in_validation if validation else split.seen
-    unseen = split.validation if validation else split.unseen
-    columns = (seen, split.num_classes)
-    train = _part(folder, TRAIN, seen, *columns)
-    if validation:
-        seen_test = _part(folder, VALIDATION, seen, *columns)
-        unseen_test = _part(folder, UNSEEN, unseen, *columns)
-    else:
-        test = _part(folder, TEST, seen + unseen, *columns)
-        is_unseen = torch.isin(test.labels, torch.tensor(unseen))
-        seen_test = Part(test.x[~is_unseen], test.labels[~is_unseen], test.logits[~is_unseen])
-        unseen_test = Part(test.x[is_unseen], test.labels[is_unseen], test.logits[is_unseen])
-    return Features(train, seen_test, unseen_test, seen, unseen, str(folder))
-
-
-def _check_labels(
-    source: str | Path, name: str, labels: list[int], classes: tuple[int, ...]
-) -> None:
-    if strange := sorted(set(labels) - set(classes)):
+def check_labels(name: str, labels: Tensor, classes: tuple[int, ...]) -> None:
+    """Raise if labels hold a class that a split puts elsewhere."""
+    if strange := sorted(set(labels.tolist()) - set(classes)):
         raise ValueError(
-            f"{source}: {name} must be classes that the split puts there, got also {strange}; "
+            f"{name} must be classes that the split puts there, got also {strange}; "
             f"check that features and class split belong together."
         )
-
-
-def _part(
-    folder: Path,
-    names: tuple[str, str, str | None],
-    classes: tuple[int, ...],
-    seen: tuple[int, ...],
-    num_classes: int,
-) -> Part:
-    features_name, labels_name, logits_name = names
-    x = _numbers(folder, features_name, 2)
-    labels = _numbers(folder, labels_name, 1)
-    if len(labels) != len(x):
-        raise ValueError(
-            f"{folder / labels_name} must have {len(x)} entries, as {features_name} has rows, "
-            f"got {len(labels)}."
-        )
-    if labels.dtype.kind not in "iu":
-        raise ValueError(f"{folder / labels_name} must hold integers, got {labels.dtype}.")
-    _check_labels(folder / labels_name, "the labels", labels.tolist(), classes)
-    logits = np.zeros((len(x), len(seen)), dtype=np.float32)
-    if logits_name is not None:
-        logits = _numbers(folder, logits_name, 2)
-        if logits.shape == (len(x), num_classes):
-            logits = logits[:, list(seen)]
-        if logits.shape != (len(x), len(seen)):
-            raise ValueError(
-                f"{folder / logits_name} must have shape ({len(x)}, {len(seen)}), one column per "
-                f"seen class, or ({len(x)}, {num_classes}), got {logits.shape}."
-            )
-    return Part(
-        torch.from_numpy(x.astype(np.float32)),
-        torch.from_numpy(labels.astype(np.int64)),
-        torch.from_numpy(logits.astype(np.float32)),
-    )
-
-
-def _numbers(folder: Path, name: str, axes: int) -> np.ndarray:
-    path = folder / name
-    try:
-        if folder.suffix == ".npz":
-            array = read_arrays(folder, (Path(name).stem,))[Path(name).stem]
-        else:
-            array = np.load(path, allow_pickle=False)
-    except FileNotFoundError as error:
-        raise FileNotFoundError(
-            f"{error.filename}: no such file; a SynSE feature folder needs {name}."
-        ) from error
-    except (ValueError, EOFError, OSError) as error:
-        if folder.suffix == ".npz":
-            raise
-        raise ValueError(f"{path} must be a .npy file of numbers, got a damaged one.") from error
-    if array.ndim != axes or array.dtype.kind not in "fiu":
-        raise ValueError(
-            f"{path} must be a table of numbers with {axes} axes, got {array.dtype} {array.shape}."
-        )
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        row = int(np.argwhere(~np.isfinite(array))[0][0])
-        raise ValueError(f"{path} must be finite, got NaN or infinity first in row {row}.")
-    return array

@@ -1,9 +1,10 @@
-"""Stages 3 and 4: a classifier of unseen classes, and the decision between seen and unseen."""
+"""Stages 3 and 4: a classifier of unseen classes, the decision between seen and unseen, tests."""
 
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,10 +12,16 @@ import torch.nn.functional as nnf
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 
+from examples.common.runs import Cell
 from examples.fs_vae.config import Config
 from examples.fs_vae.features import Features, Part
 from examples.fs_vae.model import CrossModalVAE
-from skelfreq.functional import generalized_zero_shot_accuracy, harmonic_mean
+from examples.fs_vae.train import train_cycles
+from skelfreq.functional import (
+    area_under_seen_unseen_curve,
+    generalized_zero_shot_accuracy,
+    harmonic_mean,
+)
 
 TEMPERATURES = tuple(float(t) for t in range(1, 10))
 THRESHOLDS = tuple(float(t) for t in np.arange(0.25, 0.75, 0.01).round(2))
@@ -59,7 +66,7 @@ class UnseenClassifier:
     def accuracy(self, part: Part) -> float:
         """Zero-shot accuracy: choice among the unseen classes only, mean over samples."""
         chosen = torch.tensor(self.unseen)[self.probabilities(part.x).argmax(1)]
-        return float((chosen == part.labels).double().mean())
+        return _share(chosen, part.labels)
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,14 +181,99 @@ def _gate_inputs(scores: Scores, temperature: float, kept: int) -> np.ndarray:
     return torch.cat([unseen, seen], 1).double().numpy()
 
 
-def warn_test_selection() -> None:
-    """Say that settings are about to be chosen on the test set."""
-    warnings.warn(
-        "select='test' chooses cycle, temperature and threshold on the test samples, as published "
-        "runs do; its numbers are no estimate for new data.",
-        stacklevel=2,
-    )
-
-
 def _device(model: nn.Module) -> torch.device:
     return next(model.parameters()).device
+
+
+def recognise(
+    features: Features, validation: Features, text: Tensor, config: Config, cell: Cell | None = None
+) -> tuple[dict[str, float], dict[str, Any]]:
+    """Choose cycle, gate and handicap on ``validation``, then train on ``features`` and test.
+
+    ``text`` is [classes, width], a row per class number. Returns accuracies in [0, 1]; what was
+    chosen, and the zero-shot decisions.
+    """
+    cell = cell or Cell()
+    for part in (features, validation):
+        _check_text(text, max(part.seen + part.unseen) + 1)
+    if config.select == "test":
+        warnings.warn(
+            "select='test' chooses cycle, temperature and threshold on the test samples, as "
+            "published runs do; its numbers are no estimate for new data.",
+            stacklevel=2,
+        )
+        validation = features
+
+    def classifier(model: CrossModalVAE, unseen: tuple[int, ...]) -> UnseenClassifier:
+        return UnseenClassifier(model, text, unseen, config)
+
+    def judge(model: CrossModalVAE) -> float:
+        return classifier(model, validation.unseen).accuracy(validation.unseen_test)
+
+    model, judged = train_cycles(validation, text, config, cell, "selection", judge)
+    cycles = judged.index(max(judged)) + 1
+    selected = classifier(model, validation.unseen)
+    scores = score(selected, validation)
+    gate, stacking = fit_gate(scores), fit_stacking(scores)
+    if config.select != "test":
+        model, _ = train_cycles(features, text, replace(config, cycles=cycles), cell, "final")
+        selected = classifier(model, features.unseen)
+    chosen = {
+        "cycles": cycles,
+        "temperature": gate.temperature,
+        "threshold": gate.threshold,
+        "stacking temperature": stacking.temperature,
+        "handicap": stacking.handicap,
+        "zero-shot where chosen": max(judged),
+    }
+    part = features.unseen_test
+    pred = torch.tensor(features.unseen)[selected.probabilities(part.x).argmax(1)]
+    decisions = {"pred": pred.tolist(), "target": part.labels.tolist(), "unseen": features.unseen}
+    return measure(score(selected, features), features, gate, stacking, pred), {
+        "chosen": chosen,
+        **decisions,
+    }
+
+
+def measure(
+    scores: Scores, features: Features, gate: Gate, stacking: Stacking, pred: Tensor
+) -> dict[str, float]:
+    """Return zero-shot accuracy, S, U and H of both decisions, and the area of their curve."""
+    gated, stacked = (
+        generalized_zero_shot_accuracy(decision.predict(scores), scores.labels, scores.seen_classes)
+        for decision in (gate, stacking)
+    )
+    # Columns in class order: unseen classes first, as stacked_scores joins them.
+    position = {c: i for i, c in enumerate(features.unseen + features.seen)}
+    area = area_under_seen_unseen_curve(
+        stacked_scores(scores, stacking.temperature),
+        torch.tensor([position[int(c)] for c in scores.labels]),
+        [position[c] for c in features.seen],
+    )
+    seen = torch.tensor(features.seen)[features.seen_test.logits.argmax(1)]
+    return {
+        "zero-shot": _share(pred, features.unseen_test.labels),
+        "seen": gated.seen,
+        "unseen": gated.unseen,
+        "harmonic": gated.harmonic,
+        "stacked seen": stacked.seen,
+        "stacked unseen": stacked.unseen,
+        "stacked harmonic": stacked.harmonic,
+        "area": area,
+        "seen classifier": _share(seen, features.seen_test.labels),
+    }
+
+
+def _share(pred: Tensor, labels: Tensor) -> float:
+    return float((pred == labels).double().mean())
+
+
+def _check_text(text: Tensor, needed: int) -> None:
+    if text.ndim != 2 or len(text) < needed:
+        raise ValueError(
+            f"text must have a row for each of {needed} classes, got {len(text)}: describe the "
+            f"missing classes."
+        )
+    if not bool(text.isfinite().all()):
+        row = int((~text.isfinite().all(1)).nonzero()[0])
+        raise ValueError(f"text must be finite, got NaN or infinity for class {row}.")

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 import torch
 from torch import Tensor
 
-from examples.data.task import Labelled
+from examples.common.plots import BLUE, GREY, ORANGE, panels, save
+from examples.data.task import Labelled, Task
 from examples.mica.encoder import Encoder
 from examples.mica.train import MICA
 from skelfreq import FreS, FreST, FreT
 from skelfreq.functional import rdft
 
-BLUE, ORANGE, GREY = "#0b6fb8", "#d1662f", "#777777"
+
+def draw_model(model: MICA, task: Task, folder: Path, name: str) -> None:
+    """Draw everything about one trained model."""
+    if filters_of(model.encoder):
+        draw_filters(model.encoder, task.test.clips, folder / f"{name}-filters.png")
+        draw_kept(model.encoder, task.test, task.class_names, folder / f"{name}-kept.png")
+    draw_queue(model, task.test, folder / f"{name}-queue.png")
 
 
 def filters_of(encoder: Encoder) -> dict[str, FreS | FreT]:
@@ -36,8 +41,8 @@ def filters_of(encoder: Encoder) -> dict[str, FreS | FreT]:
 def responses(encoder: Encoder, clips: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Return per block the gain of every frequency, and the share of kept frequencies per clip.
 
-    The gain is measured: amplitude behind the block over amplitude in front of it, mean over
-    clips, channels and the axis that is not transformed.
+    The gain is measured: amplitude after the block over amplitude before it, mean over clips,
+    channels and the axis that is not transformed.
     """
     gains: dict[str, Tensor] = {}
     kept: dict[str, Tensor] = {}
@@ -52,10 +57,8 @@ def responses(encoder: Encoder, clips: Tensor) -> tuple[dict[str, Tensor], dict[
 
         return hook
 
-    handles = [
-        layer.register_forward_hook(look(name, layer))
-        for name, layer in filters_of(encoder).items()
-    ]
+    layers = filters_of(encoder).items()
+    handles = [layer.register_forward_hook(look(name, layer)) for name, layer in layers]
     encoder.eval()(clips)
     for handle in handles:
         handle.remove()
@@ -63,34 +66,33 @@ def responses(encoder: Encoder, clips: Tensor) -> tuple[dict[str, Tensor], dict[
 
 
 def _amplitude(x: Tensor, dim: int) -> Tensor:
-    re, im = rdft(x, dim)
+    re, im = rdft(x, dim=dim)
     return (re.square() + im.square()).movedim(dim, -1).flatten(0, -2).mean(0).sqrt()
 
 
 def draw_filters(encoder: Encoder, clips: Tensor, path: Path) -> None:
     """Measured gain of every spectral block at every frequency."""
     gains, _ = responses(encoder, clips)
-    figure, axes = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained")
-    for axis, kind, unit in (
-        (axes[0], "FreS", "periods over the joints"),
-        (axes[1], "FreT", "periods over the clip"),
-    ):
+    units = {"FreS": "periods over the joints", "FreT": "periods over the clip"}
+    units = {kind: unit for kind, unit in units.items() if any(n.endswith(kind) for n in gains)}
+    figure, axes = panels(columns=len(units))
+    for axis, (kind, unit) in zip(axes, units.items(), strict=True):
         for name, gain in gains.items():
             if name.endswith(kind):
-                axis.plot(gain.numpy(), marker=".", label=name)
+                axis.plot(gain.numpy(), marker=".", label=name.removesuffix(kind))
         axis.axhline(1, color=GREY, linewidth=0.8)
         axis.set(title=f"{kind}: gain with its residual", xlabel=unit, ylabel="amplitude ratio")
-        if axis.lines[:-1]:
-            axis.legend(fontsize=8)
-    _save(figure, path)
+        axis.legend()
+    save(figure, path)
 
 
-def draw_kept(encoder: Encoder, data: Labelled, class_names: tuple[str, ...], path: Path) -> None:
+def draw_kept(encoder: Encoder, data: Labelled, class_names: Sequence[str], path: Path) -> None:
     """Share of the frequencies that pass the adaptive mask, by class."""
     _, kept = responses(encoder, data.clips)
-    height = 1.4 + 0.26 * len(class_names)
-    figure, axis = plt.subplots(figsize=(7.5, height), layout="constrained")
+    if not kept:
+        return
     classes = sorted(set(data.labels.tolist()))
+    figure, (axis,) = panels(size=(8, 1.6 + 0.34 * len(classes)))
     for shift, (kind, colour) in enumerate((("FreS", BLUE), ("FreT", ORANGE))):
         parts = [share for name, share in kept.items() if name.endswith(kind)]
         if parts:
@@ -100,11 +102,9 @@ def draw_kept(encoder: Encoder, data: Labelled, class_names: tuple[str, ...], pa
             axis.barh(where, means, 0.4, color=colour, label=kind)
     axis.set_yticks(range(len(classes)), [class_names[c] for c in classes])
     axis.invert_yaxis()
-    axis.set(title="Frequencies kept by the adaptive mask, mean of the blocks", xlabel="per cent")
-    axis.set_xlim(0, 115)  # room for the legend beside the bars
-    if kept:
-        axis.legend(loc="center right")
-    _save(figure, path)
+    axis.set(title="Frequencies kept by the adaptive mask", xlabel="per cent, mean of the blocks")
+    figure.legend(loc="outside right upper")
+    save(figure, path)
 
 
 @torch.no_grad()
@@ -114,48 +114,30 @@ def draw_queue(model: MICA, data: Labelled, path: Path) -> None:
     queue, labels = model.queue.entries()
     similarity = torch.nn.functional.normalize(query, dim=1) @ queue.mT
     same = data.labels[:, None] == labels
-    figure, axis = plt.subplots(figsize=(6.5, 3.8), layout="constrained")
-    for mask, colour, name in ((same, BLUE, "same class"), (~same, GREY, "other classes")):
-        axis.hist(
-            similarity[mask].numpy(),
-            bins=50,
-            range=(-1, 1),
-            density=True,
-            alpha=0.6,
-            color=colour,
-            label=name,
-        )
-    axis.set(
-        title="Test embeddings against the queue", xlabel="cosine similarity", ylabel="density"
-    )
+    figure, (axis,) = panels()
+    for mask, colour, name in ((~same, GREY, "other classes"), (same, BLUE, "same class")):
+        counts, edges = torch.histogram(similarity[mask], 50, range=(-1.0, 1.0), density=True)
+        axis.stairs(counts, edges, fill=True, alpha=0.35, color=colour)
+        axis.stairs(counts, edges, color=colour, linewidth=2, label=name)
+    axis.set(title="Test embeddings against the queue", xlabel="cosine similarity")
+    axis.set_ylabel("density")
     axis.legend()
-    _save(figure, path)
+    save(figure, path)
 
 
-def draw_robustness(table: dict[str, dict[str, dict[str, list[float]]]], path: Path) -> None:
+def draw_robustness(runs: Mapping[str, Sequence[Mapping[str, float]]], path: Path) -> None:
     """Accuracy against noise and against dropped frames: mean and deviation over the seeds."""
-    figure, axes = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained")
-    for axis, (kind, unit) in zip(
-        axes, (("jitter", "joint jitter (cm)"), ("dropout", "dropped frames (%)")), strict=True
-    ):
-        for (name, curves), colour in zip(table.items(), (GREY, BLUE), strict=True):
-            levels = list(curves[kind])
-            runs = 100 * torch.tensor([curves[kind][level] for level in levels])
-            error = runs.std(1) if runs.shape[1] > 1 else torch.zeros(len(levels))
+    figure, axes = panels(columns=2)
+    kinds = (("jitter", "joint jitter (cm)"), ("dropped", "dropped frames (%)"))
+    for axis, (kind, unit) in zip(axes, kinds, strict=True):
+        for (title, scores), colour in zip(runs.items(), (GREY, BLUE), strict=False):
+            names = [name for name in scores[0] if kind in name]
+            values = 100 * torch.tensor([[one[name] for name in names] for one in scores])
+            levels = [float(re.sub(r"[^0-9]", "", name)) for name in names]
+            spread = values.std(0, correction=min(1, len(scores) - 1))
             axis.errorbar(
-                [float(level) for level in levels],
-                runs.mean(1).numpy(),
-                error.numpy(),
-                marker="o",
-                capsize=3,
-                color=colour,
-                label=name,
+                levels, values.mean(0), spread, marker="o", capsize=4, color=colour, label=title
             )
-        axis.set(title=f"Accuracy under {kind}", xlabel=unit, ylabel="per cent")
+        axis.set(title=f"Accuracy, {kind}", xlabel=unit, ylabel="per cent")
         axis.legend()
-    _save(figure, path)
-
-
-def _save(figure: plt.Figure, path: Path) -> None:
-    figure.savefig(path, dpi=130)
-    plt.close(figure)
+    save(figure, path)

@@ -8,13 +8,8 @@ import numpy as np
 import pytest
 from shared_data import require_data
 
-from examples.fs_vae.splits import (
-    ClassSplit,
-    draw_split,
-    load_splits,
-    load_synse_split,
-    read_split,
-)
+from examples.fs_vae.features import ClassSplit, draw_split, load_splits
+from examples.fs_vae.synse import load_split, read_split
 
 # Unseen classes as the papers list them.
 NTU60_5 = (10, 11, 19, 26, 56)
@@ -48,7 +43,7 @@ def test_unknown_split_names_what_there_is() -> None:
 @pytest.mark.parametrize(("name", "seen", "unseen"), [("60/5", 55, 5), ("60/12", 48, 12),
                                                       ("120/24", 96, 24)])  # fmt: skip
 def test_published_splits(name: str, seen: int, unseen: int) -> None:
-    split = load_synse_split(require_data("synse_splits"), name)
+    split = load_split(require_data("synse_splits"), name)
     assert (len(split.seen), len(split.unseen), len(split.validation)) == (seen, unseen, unseen)
     if name == "60/5":
         assert tuple(sorted(split.unseen)) == NTU60_5
@@ -59,7 +54,7 @@ def test_published_splits(name: str, seen: int, unseen: int) -> None:
 def test_defective_published_lists_are_named_with_the_fix() -> None:
     folder = require_data("synse_splits")
     with pytest.raises(ValueError, match=r"rs100_0\.npy.*lacks \[100, 101, .*delete it"):
-        load_synse_split(folder, "120/10")
+        load_split(folder, "120/10")
     with pytest.raises(ValueError, match=r"rs10\.npy must hold every class.*got 110"):
         read_split(60, folder / "ru5.npy", folder / "rv5_0.npy", seen=folder / "rs10.npy")
 
@@ -68,7 +63,7 @@ def test_a_split_without_the_defective_list_works(tmp_path: Path) -> None:
     folder = require_data("synse_splits")
     for name in ("ru10.npy", "rv10_0.npy", "rs110.npy"):
         (tmp_path / name).write_bytes((folder / name).read_bytes())
-    split = load_synse_split(tmp_path, "120/10")
+    split = load_split(tmp_path, "120/10")
     assert len(split.seen) == 110 and len(split.seen_in_validation) == 100
 
 
@@ -96,16 +91,16 @@ def test_bad_lists(tmp_path: Path) -> None:
                 tmp_path / f"{validation}.npy",
                 None if seen is None else tmp_path / f"{seen}.npy",
             )
-    with pytest.raises(FileNotFoundError, match=r"none\.npy: no such file"):
+    with pytest.raises(FileNotFoundError, match=r"none\.npy: no such file; it must hold a list"):
         read_split(10, tmp_path / "none.npy", tmp_path / "w.npy")
     (tmp_path / "broken.npy").write_bytes(b"\x93NUMPY")
-    with pytest.raises(ValueError, match=r"broken\.npy must be a \.npy file"):
+    with pytest.raises(ValueError, match=r"broken\.npy must be a \.npy file with a list"):
         read_split(10, tmp_path / "broken.npy", tmp_path / "w.npy")
 
 
 def test_pickled_lists_are_not_run(tmp_path: Path) -> None:
     np.save(tmp_path / "u.npy", np.array([{1}], dtype=object), allow_pickle=True)
-    with pytest.raises(ValueError, match=r"u\.npy must be a \.npy file"):
+    with pytest.raises(ValueError, match=r"u\.npy must be a \.npy file with a list"):
         read_split(10, tmp_path / "u.npy", tmp_path / "u.npy")
 
 

@@ -69,7 +69,7 @@ def test_layering(module: str) -> None:
         ("skelfreq.functional.cosine", "from skelfreq import nn"),
         ("skelfreq.nn.ssfrm", "from skelfreq.nn.ema import EMADualPath"),
         ("skelfreq.nn._weights", "from skelfreq.nn import SSFRM"),
-        ("skelfreq.nn.ssfrm", "from examples.runs import new_folder"),
+        ("skelfreq.nn.ssfrm", "from examples.common.runs import new_folder"),
         ("skelfreq.nn.ssfrm", "import matplotlib.pyplot as plt"),
         ("skelfreq.skeletons", "import tqdm, sklearn, scipy.fft"),
         ("skelfreq.skeletons", "from benchmarks import report"),

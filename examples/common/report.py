@@ -1,0 +1,57 @@
+"""One self-contained page about a run."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from examples.common.plots import lines, panels, save
+from examples.common.runs import write
+from examples.common.tables import Table, markdown
+
+STYLE = (
+    "body{font:16px/1.5 sans-serif;max-width:60em;margin:2em auto;padding:0 1em}"
+    "table{border-collapse:collapse}td,th{border:1px solid #bbb;padding:.2em .6em}"
+    "img{max-width:100%}"
+)
+
+
+def write_report(
+    folder: Path, name: str, table: Table, record: Mapping[str, Any], versions: Mapping[str, str]
+) -> None:
+    """Write ``report.html``: table, curves, pictures, settings; nothing outside is needed."""
+    for metrics in sorted(folder.glob("*/*/*.jsonl")):
+        _draw_curves(metrics, folder / "figures")
+    cells = [row.strip("|").split("|") for row in markdown(table).splitlines()]
+    del cells[1]
+    rows = "".join(
+        "<tr>" + "".join(f"<td>{escape(c)}</td>" for c in row) + "</tr>" for row in cells
+    )
+    pictures = "".join(
+        f"<h3>{escape(path.stem.replace('_', ' '))}</h3><img alt='' src='data:image/png;base64,"
+        f"{base64.b64encode(path.read_bytes()).decode()}'>"
+        for path in sorted((folder / "figures").glob("*.png"))
+    )
+    settings = escape(json.dumps({**record, "versions": versions}, indent=1))
+    page = (
+        f"<!doctype html><html lang='en'><meta charset='utf-8'><title>{escape(folder.name)}</title>"
+        f"<style>{STYLE}</style><h1>{escape(name)}</h1><p>{escape(str(folder))}</p>"
+        f"<h2>Result</h2><table>{rows}</table><h2>Pictures</h2>{pictures}"
+        f"<h2>Settings</h2><pre>{settings}</pre></html>"
+    )
+    write(folder / "report.html", page.encode())
+
+
+def _draw_curves(metrics: Path, pictures: Path) -> None:
+    entries = [json.loads(line) for line in metrics.read_text().splitlines()]
+    if len(entries) < 2:
+        return
+    figure, (axis,) = panels()
+    names = [name for name in entries[0] if name != "epoch"]
+    lines(axis, {name: [entry.get(name, 0.0) for entry in entries] for name in names})
+    axis.set(title=f"{metrics.parent.parent.name}, {metrics.parent.name}", xlabel="epoch")
+    save(figure, pictures / f"curves_{metrics.parent.parent.name}_{metrics.parent.name}.png")

@@ -1,0 +1,191 @@
+"""Readers of the folders that SynSE, MSF-GZSSAR and FS-VAE share: lists, features, texts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from examples.data._archive import read_arrays
+from examples.fs_vae.features import ClassSplit, Features, Part, check_labels
+
+SPLITS = {"60/5": (60, 5), "60/12": (60, 12), "120/10": (120, 10), "120/24": (120, 24)}
+# Label, motion (local) and action (global) description, by the release's abbreviations.
+ABBREVIATIONS = {"label": "lb", "local": "md", "global": "ad"}
+
+
+def load_split(folder: str | Path, name: str) -> ClassSplit:
+    """Read one of SynSE's splits, ``"60/5"`` and so on, from its folder of ``.npy`` files.
+
+    ``ru*`` (unseen) and ``rv*_0`` (validation) are needed; the seen classes follow from them, so
+    ``rs*`` is only checked, where the folder has it. Of the published files ``rs100_0.npy`` lacks
+    19 classes, which is reported as an error.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As :func:`read_split`, or an unknown ``name``.
+    """
+    if name not in SPLITS:
+        raise ValueError(f"split must be one of {', '.join(SPLITS)}, got {name!r}.")
+    folder = Path(folder)
+    num_classes, count = SPLITS[name]
+    seen = num_classes - count
+    unseen, validation = folder / f"ru{count}.npy", folder / f"rv{count}_0.npy"
+    split = read_split(num_classes, unseen, validation)
+    for path, classes in ((unseen, split.unseen), (validation, split.validation)):
+        if len(classes) != count:
+            raise ValueError(f"{path} must list {count} classes for {name}, got {len(classes)}.")
+    for path, expected in (
+        (folder / f"rs{seen}.npy", split.seen),
+        (folder / f"rs{seen - count}_0.npy", split.seen_in_validation),
+    ):
+        if path.is_file():
+            _check_seen(path, expected)
+    return split
+
+
+def read_split(
+    num_classes: int, unseen: Path, validation: Path, seen: Path | None = None
+) -> ClassSplit:
+    """Read a split from ``.npy`` lists of class numbers.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        A file is missing, is no list of class numbers, or contradicts another one; the message
+        names the file and what to do.
+    """
+    lists = (_classes(path) for path in (unseen, validation))
+    split = ClassSplit(num_classes, *lists, f"{unseen}, {validation}")
+    if seen is not None:
+        _check_seen(seen, split.seen)
+    return split
+
+
+def _check_seen(path: Path, expected: tuple[int, ...]) -> None:
+    found = _classes(path)
+    missing, surplus = sorted(set(expected) - set(found)), sorted(set(found) - set(expected))
+    if missing or surplus:
+        raise ValueError(
+            f"{path} must hold every class that is not held out, got {len(found)}: it lacks "
+            f"{missing} and also lists {surplus}; delete it or leave it out, the seen classes "
+            f"follow from the unseen ones."
+        )
+
+
+def _classes(path: Path) -> tuple[int, ...]:
+    return tuple(_array(path, 1, "iu", "a list of class numbers").tolist())
+
+
+def load_features(folder: str | Path, split: ClassSplit, *, validation: bool = False) -> Features:
+    """Read one of SynSE's feature folders, ``shift_5_r`` or ``shift_val_5_r`` and the like.
+
+    The folder holds ``train``, ``train_label``, ``ztest``, ``z_label`` and, for the final stage,
+    ``gtest``, ``g_label``, ``gtest_out``; for the validation stage ``val``, ``val_label``,
+    ``val_out``, ``ztest_out``; each as ``.npy``, or all of them in one ``.npz`` given instead of a
+    folder. Logits have one column per seen class, or one per class.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        A file is missing, cannot be read, is not finite, or disagrees with the split; the
+        message names the file.
+    """
+    folder = Path(folder)
+    seen = split.seen_in_validation if validation else split.seen
+    unseen = split.validation if validation else split.unseen
+    columns = (seen, split.num_classes)
+    train = _part(folder, "train", "train_label", None, seen, *columns)
+    if validation:
+        seen_test = _part(folder, "val", "val_label", "val_out", seen, *columns)
+        unseen_test = _part(folder, "ztest", "z_label", "ztest_out", unseen, *columns)
+    else:
+        test = _part(folder, "gtest", "g_label", "gtest_out", seen + unseen, *columns)
+        is_unseen = torch.isin(test.labels, torch.tensor(unseen))
+        seen_test, unseen_test = test[~is_unseen], test[is_unseen]
+    return Features(train, seen_test, unseen_test, seen, unseen, str(folder))
+
+
+def _part(
+    folder: Path,
+    features_name: str,
+    labels_name: str,
+    logits_name: str | None,
+    classes: tuple[int, ...],
+    seen: tuple[int, ...],
+    num_classes: int,
+) -> Part:
+    x = _array(folder / f"{features_name}.npy", 2, "fiu", "a table of numbers with 2 axes")
+    path = folder / f"{labels_name}.npy"
+    labels = torch.from_numpy(_array(path, 1, "iu", "integers").astype(np.int64))
+    if len(labels) != len(x):
+        raise ValueError(
+            f"{path} must have {len(x)} entries, as {features_name}.npy has rows, "
+            f"got {len(labels)}."
+        )
+    check_labels(f"{path}: the labels", labels, classes)
+    logits = np.zeros((len(x), len(seen)), dtype=np.float32)
+    if logits_name is not None:
+        path = folder / f"{logits_name}.npy"
+        logits = _array(path, 2, "fiu", "a table of numbers with 2 axes")
+        if logits.shape == (len(x), num_classes):
+            logits = logits[:, list(seen)]
+        if logits.shape != (len(x), len(seen)):
+            raise ValueError(
+                f"{path} must have shape ({len(x)}, {len(seen)}), one column per "
+                f"seen class, or ({len(x)}, {num_classes}), got {logits.shape}."
+            )
+    x, logits = (torch.from_numpy(a.astype(np.float32)) for a in (x, logits))
+    return Part(x, labels, logits)
+
+
+def load_texts(folder: str | Path, num_classes: int, levels: tuple[str, ...]) -> Tensor:
+    """Join the levels' features and scale every class to unit length: [classes, width].
+
+    Reads ``*lb_60.npy``, ``*md_60.npy`` and ``*ad_60.npy`` (or ``_120``), whichever ``levels``
+    asks for; one row per class.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        A level has no file or several, or a file does not hold finite numbers, a row per class.
+    """
+    parts = []
+    for level in levels:
+        pattern = f"*{ABBREVIATIONS[level]}_{num_classes}.npy"
+        found = sorted(Path(folder).glob(pattern))
+        if len(found) != 1:
+            raise FileNotFoundError(
+                f"{folder} must hold one file {pattern} with the {level} features, "
+                f"got {[path.name for path in found]}."
+            )
+        rule = f"a row of numbers for each of {num_classes} classes"
+        array = _array(found[0], 2, "f", rule)
+        if len(array) != num_classes:
+            raise ValueError(f"{found[0]} must hold {rule}, got {array.shape}.")
+        parts.append(torch.from_numpy(array.astype(np.float32)))
+    return torch.nn.functional.normalize(torch.cat(parts, 1), dim=1)
+
+
+def _array(path: Path, axes: int, kinds: str, rule: str) -> np.ndarray:
+    """Read an array from a ``.npy`` file, or by its stem from an archive that holds it."""
+    try:
+        if path.parent.suffix == ".npz":
+            array = read_arrays(path.parent, (path.stem,))[path.stem]
+        else:
+            array = np.load(path, allow_pickle=False)
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{path}: no such file; it must hold {rule}.") from None
+    except (ValueError, EOFError, OSError) as error:
+        if path.parent.suffix == ".npz":
+            raise
+        raise ValueError(f"{path} must be a .npy file with {rule}, got a damaged one.") from error
+    if array.ndim != axes or array.dtype.kind not in kinds:
+        raise ValueError(f"{path} must hold {rule}, got {array.dtype} {array.shape}.")
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        row = int(np.argwhere(~np.isfinite(array))[0][0])
+        raise ValueError(f"{path} must be finite, got NaN or infinity first in row {row}.")
+    return array

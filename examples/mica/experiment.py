@@ -1,0 +1,65 @@
+"""What ``python -m examples.mica`` compares, and how a row is trained, evaluated and drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from torch import Tensor
+
+from examples.common.probe import probe
+from examples.common.runs import Cell
+from examples.common.study import Done, Experiment, first
+from examples.data.task import Task, load_task
+from examples.mica import figures
+from examples.mica.config import PRESETS, ROWS, Config
+from examples.mica.train import MICA, Text, Training
+from examples.text import class_features, described_as, load_descriptions, phrase_features
+
+
+class Data(NamedTuple):
+    """The clips and the texts of their classes."""
+
+    task: Task
+    text: Text
+
+
+def load(config: Config) -> tuple[Data, str, Iterable[Tensor]]:
+    """Load the clips and encode the descriptions of their classes."""
+    task = load_task(config.data, config.frames, body_frame=True, validate=config.validate or None)
+    name = config.descriptions or described_as(config.data, task.class_names)
+    described = load_descriptions(name).for_classes(task.class_names)
+    text = Text(class_features(described), *phrase_features(described))
+    tensors = (task.train.clips, task.train.labels, task.test.clips, task.test.labels)
+    return Data(task, text), task.description, (*tensors, text.classes, text.phrases)
+
+
+def train(cell: Cell, config: Config, data: Data) -> MICA:
+    """Train, or read what was trained."""
+    run = Training(config, data.task.train, data.task.layout, data.text, cell).run()
+    return cell.scale.plain(run.model, lambda: MICA(data.task.layout, data.text, config)).eval()
+
+
+def run(cell: Cell, config: Config, data: Data) -> tuple[dict[str, float], dict[str, object]]:
+    """Train one row and evaluate its frozen encoder by the mean of its frames."""
+    encoder = train(cell, config, data).encoder
+
+    def embed(clips: Tensor) -> Tensor:
+        return encoder(clips).mean(1)
+
+    task = data.task
+    return probe(embed, task.train, task.test, cell.scale.device, neighbours=True), {}
+
+
+def draw(done: list[Done], data: Data, folder: Path) -> None:
+    """Draw what the filters, masks and queues of the trained rows look like."""
+    for cell, config in ((d.cell, d.settings) for d in first(done) if d.settings.epochs):
+        model = train(cell, config, data).cpu()
+        figures.draw_model(model, data.task, folder, cell.folder.parent.name)
+
+
+EXPERIMENT = Experiment(
+    "mica", Config, PRESETS, ROWS, ("random", "infonce", "mica"), load, run, draw,
+    study_rows=tuple(ROWS),
+)  # fmt: skip

@@ -1,0 +1,123 @@
+"""Robustness to noise: what ``python -m examples.mica.robustness`` compares."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from examples.common.runs import Cell
+from examples.common.study import Done, Experiment, Row
+from examples.common.training import fit_classifier
+from examples.data import SkeletonClips, load, normalise, resample_clips
+from examples.data.body import centre_frames, face_forward
+from examples.data.task import BONES, Labelled
+from examples.mica import figures
+from examples.mica.config import PRESETS, Config
+from examples.mica.encoder import Encoder
+from examples.mica.train import view
+from skelfreq.skeletons import get_layout
+
+JITTER = (0, 1, 2, 5, 10)  # cm
+DROPOUT = (0, 10, 20, 30)  # per cent of the frames
+ROWS = {
+    "st-gcn": Row("ST-GCN", {"spectral": "none"}),
+    "frest": Row("ST-GCN with FreST", {"spectral": "frest"}),
+}
+
+
+def load_clips(config: Config) -> tuple[SkeletonClips, str, Iterable[Tensor]]:
+    """Load the clips as they were recorded."""
+    clips = load(config.data)
+    arrays = (clips.joints, clips.lengths, clips.labels, clips.train)
+    return clips, clips.source, (torch.from_numpy(array) for array in arrays)
+
+
+def corrupted(clips: SkeletonClips, config: Config) -> tuple[Labelled, dict[str, Labelled]]:
+    """Return clean training clips, and the test clips under every kind and level of noise.
+
+    Noise is added to the raw clips, in metres, before they are resampled, centred and turned.
+    Dropped frames are gone: the clip is the shorter for it, and resampling bridges the gap.
+    """
+    layout = get_layout(clips.layout)
+
+    def ready(part: SkeletonClips) -> Labelled:
+        x = face_forward(centre_frames(resample_clips(part, config.frames), layout), layout)
+        return Labelled(normalise(x, layout, scale="bones") / BONES, torch.from_numpy(part.labels))
+
+    test = clips.subset(~clips.train)
+    joints, lengths = torch.from_numpy(test.joints), torch.from_numpy(test.lengths)
+    generator = torch.Generator().manual_seed(1000 + config.seed)
+    tests: dict[str, Labelled] = {}
+    for level in JITTER:
+        moved = joints + level / 100 * torch.randn(joints.shape, generator=generator)
+        tests[f"jitter {level} cm"] = ready(replace(test, joints=moved.numpy()))
+    for level in DROPOUT:
+        kept = torch.rand(len(joints), generator=generator) >= level / 100
+        # Two frames are the least that makes a movement.
+        kept[lengths.cumsum(0) - lengths] = True
+        kept[lengths.cumsum(0) - 1] = True
+        clip = torch.repeat_interleave(torch.arange(len(lengths)), lengths)
+        count = torch.bincount(clip[kept], minlength=len(lengths))
+        part = replace(test, joints=joints[kept].numpy(), lengths=count.numpy())
+        tests[f"{level} % dropped"] = ready(part)
+    return ready(clips.subset(clips.train)), tests
+
+
+class Classifier(nn.Module):
+    """Encoder, mean over frames, linear classifier."""
+
+    def __init__(self, layout: str, classes: int, config: Config) -> None:
+        super().__init__()
+        self.encoder = Encoder(layout, config)
+        self.head = nn.Linear(self.encoder.width, classes)
+
+    def forward(self, clips: Tensor) -> Tensor:
+        """Map clips to class scores."""
+        scores: Tensor = self.head(self.encoder(clips).mean(1))
+        return scores
+
+
+def run(
+    cell: Cell, config: Config, clips: SkeletonClips
+) -> tuple[dict[str, float], dict[str, object]]:
+    """Train on clean clips; rotation, size and crop are augmented, noise is not. Test on all."""
+    train, tests = corrupted(clips, config)
+    torch.manual_seed(config.seed)
+    quiet = replace(config, jitter=0.0, crop=0.8)
+
+    def build() -> Classifier:
+        return Classifier(clips.layout, int(train.labels.max()) + 1, config)
+
+    model = fit_classifier(
+        cell, "supervised", build(), train.clips, train.labels, lambda x, g: view(x, quiet, g),
+        torch.Generator().manual_seed(config.seed), epochs=config.epochs,
+        batch_size=config.batch_size, peak=2 * config.lr, weight_decay=0.01, fused=True,
+    )  # fmt: skip
+    model = cell.scale.plain(model, build).eval()
+    return {name: accuracy(model, test) for name, test in tests.items()}, {}
+
+
+@torch.no_grad()
+def accuracy(model: nn.Module, test: Labelled) -> float:
+    """Share of the clips that are recognised."""
+    device = next(model.parameters()).device
+    scores = torch.cat([model(part.to(device)).cpu() for part in test.clips.split(128)])
+    return float((scores.argmax(1) == test.labels).float().mean())
+
+
+def draw(done: list[Done], clips: SkeletonClips, folder: Path) -> None:
+    """Draw accuracy against both kinds of noise."""
+    runs: dict[str, list[Mapping[str, float]]] = {}
+    for d in done:
+        runs.setdefault(d.title, []).append(d.result["scores"])
+    figures.draw_robustness(runs, folder / "robustness.png")
+
+
+EXPERIMENT = Experiment(
+    "mica.robustness", Config, {"msr": replace(PRESETS["msr"], epochs=40)}, ROWS, tuple(ROWS),
+    load_clips, run, draw, preset=lambda given: "msr",
+)  # fmt: skip
