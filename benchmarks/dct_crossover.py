@@ -30,12 +30,12 @@ HEADER = ["along", "pass", "T", "product ms", "FFT ms", "`x.clone()` ms", "FFT /
 
 def dct_round_trip(x: Tensor, dim: int, limit: int) -> Tensor:
     cosine.BASIS_MAX_POINTS = limit
-    return idct(dct(x, dim), dim)
+    return idct(dct(x, dim=dim), dim=dim)
 
 
 def dft_round_trip(x: Tensor, dim: int, limit: int) -> Tensor:
     fourier.DFT_BASIS_MAX_POINTS = limit
-    return irdft(*rdft(x, dim), n=x.shape[dim], dim=dim)
+    return irdft(*rdft(x, dim=dim), n=x.shape[dim], dim=dim)
 
 
 TRANSFORMS: dict[str, Callable[[Tensor, int, int], Tensor]] = {

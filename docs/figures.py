@@ -63,7 +63,7 @@ def draw_basis() -> Figure:
         left.text(4.1, 0.36 * (4 - k), f"k = {k}: {k * RATE / (2 * FRAMES):.3f} Hz", va="center")
     left.set(title="Basis of the DCT: k half periods", xlabel="time (s)", yticks=[], xlim=(0, 5.9))
     left.set_xticks(range(5))
-    spectrum = dct(wave() - wave().mean()).abs()
+    spectrum = dct(wave() - wave().mean(), dim=-1).abs()
     hertz = torch.arange(FRAMES) * RATE / (2 * FRAMES)
     right.bar(hertz[:40], spectrum[:40], width=0.09, color=BLUE)
     right.set(
@@ -86,8 +86,8 @@ def draw_padding() -> Figure:
     left.axvspan(length / RATE, 4, color=GREY, alpha=0.25, lw=0)
     left.text(3.2, 0.65, "padding", ha="center")
     left.set(title="A clip of 75 frames, padded to 120", xlabel="time (s)", ylabel="height (m)")
-    plain = split_bands(x, 30)[0]
-    aware = split_bands(x[None], 30, lengths=torch.tensor([length]))[0][0]
+    plain = split_bands(x, 30, dim=-1)[0]
+    aware = split_bands(x[None], 30, lengths=torch.tensor([length]), dim=-1)[0][0]
     near = slice(60, 85)
     t = seconds(FRAMES)[near]
     right.plot(t, x[near], color=GREY, lw=4, alpha=0.5, label="signal")
@@ -198,7 +198,7 @@ def draw_bands() -> Figure:
     x = 100 * motion(waving_hand(), dim=0)
     hertz = 4.0
     cutoff = round(2 * len(x) * hertz / RATE)
-    low, high = split_bands(x, cutoff)
+    low, high = split_bands(x, cutoff, dim=-1)
     t = seconds(len(x))
     panels = (
         (x, "motion d(S)", GREY),
@@ -221,11 +221,11 @@ def draw_gain_and_resample() -> Figure:
     left.plot(k * RATE / (2 * FRAMES), gain, color=BLUE)
     left.set(title="a gain curve", xlabel="frequency (Hz)", ylabel="gain", ylim=(0, 1.05))
     middle.plot(t, x, color=GREY, lw=3, alpha=0.5, label="x")
-    middle.plot(t, apply_gain(x, gain), color=BLUE, label="apply_gain(x, gain)")
+    middle.plot(t, apply_gain(x, gain, dim=-1), color=BLUE, label="apply_gain(x, gain)")
     middle.set(title="applied to a hand's height", xlabel="time (s)", ylabel="height (m)")
     middle.legend(loc="lower right")
     size = 40
-    small = resample(x, size)
+    small = resample(x, size, dim=-1)
     centre = (torch.arange(size) + 0.5) / size * FRAMES / RATE
     right.plot((torch.arange(FRAMES) + 0.5) / RATE, x, color=GREY, lw=3, alpha=0.5, label="x")
     right.plot(centre, small, "o-", color=ORANGE, ms=3, lw=0.8, label="resample(x, 40)")
@@ -266,9 +266,9 @@ def draw_frest() -> Figure:
     generator = torch.Generator().manual_seed(1)
     noisy = clean + 0.04 * torch.randn(FRAMES, generator=generator, dtype=torch.float64)
     mean = noisy.mean()
-    re, im = rdft(noisy - mean)
+    re, im = rdft(noisy - mean, dim=-1)
     kept = adaptive_spectral_mask(re[None], im[None], theta, dim=1, channel_dim=0)[0]
-    low = irdft(re * kept, im * kept, FRAMES) + mean
+    low = irdft(re * kept, im * kept, FRAMES, dim=-1) + mean
     left.plot(seconds(FRAMES), noisy, color=GREY, lw=1, label="with noise of 4 cm")
     left.plot(seconds(FRAMES), low, color=BLUE, lw=2, label="bins that pass, alone")
     left.set(title="Height of a waving hand", xlabel="time (s)", ylabel="height (m)")
@@ -303,7 +303,7 @@ def draw_freq_enhance() -> Figure:
     middle.plot(t, y, color=BLUE, lw=1.4, label="after")
     middle.set(title="a waving hand, mean removed", xlabel="time (s)", ylabel="position (cm)")
     for signal, colour, name, width in ((x, GREY, "before", 3.0), (y, BLUE, "after", 1.2)):
-        right.plot(hertz[1:], dct(signal).abs()[1:], color=colour, lw=width, label=name, alpha=0.9)
+        right.plot(hertz[1:], dct(signal, dim=-1).abs()[1:], color=colour, lw=width, label=name, alpha=0.9)
     right.set(title="its spectrum", xlabel="frequency (Hz)", ylabel="|X_k| (cm)")
     right.set(yscale="log", ylim=(0.03, 300))
     for axis in (middle, right):

@@ -1,6 +1,8 @@
 """Frequency-domain PyTorch layers for human-skeleton sequences [N, C, T, V]."""
 
-from skelfreq import functional, nn, skeletons
+from skelfreq import functional as functional
+from skelfreq import nn as nn
+from skelfreq import skeletons as skeletons
 from skelfreq.nn import (
     SSFRM,
     EMADualPath,
@@ -32,7 +34,4 @@ __all__ = [
     "TubeMasking",
     "__version__",
     "cosine_momentum",
-    "functional",
-    "nn",
-    "skeletons",
 ]

@@ -1,38 +1,89 @@
-"""Argument checks and the precision policy that all functions and layers share."""
+"""Checks of arguments and the precision policy, shared by all functions and layers."""
 
 from __future__ import annotations
 
+import numbers
+import operator
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from functools import wraps
+from inspect import Parameter, signature
+from typing import ParamSpec, SupportsIndex, TypeVar
 
 import torch
 from torch import Tensor
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def named_options(function: Callable[P, R]) -> Callable[P, R]:
+    """Make the message for too many positional arguments say which ones need their name."""
+    parameters = signature(function).parameters.values()
+    accepted = [p.name for p in parameters if p.kind is not Parameter.KEYWORD_ONLY]
+    named = ", ".join(f"{p.name}=" for p in parameters if p.kind is Parameter.KEYWORD_ONLY)
+    name = function.__qualname__.removesuffix(".__init__")
+    first = ", ".join(n for n in accepted if n != "self")
+
+    @wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        if len(args) > len(accepted):
+            surplus = args[len(accepted)]
+            raise TypeError(
+                f"{name} takes only {first} by position, got {surplus!r} as well; "
+                f"pass the other arguments by name: {named}."
+            )
+        return function(*args, **kwargs)
+
+    return call
+
+
+def check_tensor(name: str, x: object) -> None:
+    """Raise TypeError unless ``x`` is a tensor."""
+    if isinstance(x, Tensor):
+        return
+    remedy = ""
+    if type(x).__module__ == "numpy":
+        remedy = "; pass torch.from_numpy(...)"
+    elif isinstance(x, (list, tuple)):
+        remedy = "; pass torch.tensor(...)"
+    raise TypeError(f"{name} must be a tensor, got {type(x).__name__}{remedy}.")
+
 
 def check_floating(name: str, x: Tensor) -> None:
     """Raise TypeError unless ``x`` is a real floating-point tensor."""
-    if not isinstance(x, Tensor):
-        raise TypeError(f"{name} must be a tensor, got {type(x).__name__}.")
+    check_tensor(name, x)
     if not x.is_floating_point():
         raise TypeError(f"{name} must have a real floating-point dtype, got {x.dtype}.")
 
 
 def check_integer(name: str, x: Tensor) -> None:
     """Raise TypeError unless ``x`` is an integer tensor."""
-    if not isinstance(x, Tensor):
-        raise TypeError(f"{name} must be an integer tensor, got {type(x).__name__}.")
+    check_tensor(name, x)
     if x.is_floating_point() or x.is_complex() or x.dtype == torch.bool:
-        raise TypeError(f"{name} must be an integer tensor, got {x.dtype}.")
+        raise TypeError(f"{name} must have an integer dtype, got {x.dtype}.")
 
 
-def check_int(name: str, value: int, low: int, high: int | None = None) -> None:
-    """Raise unless ``value`` is an integer in ``[low, high]``."""
-    if isinstance(value, bool) or not isinstance(value, (int, torch.SymInt)):
-        raise TypeError(f"{name} must be an integer, got {value!r}.")
+def check_int(name: str, value: SupportsIndex, low: int, high: int | None = None) -> int:
+    """Return ``value`` as an int; raise unless it is an integer in ``[low, high]``."""
+    if not isinstance(value, (int, torch.SymInt)) or isinstance(value, bool):
+        # numpy's integers know their index; bool and tensors are refused.
+        if isinstance(value, (bool, Tensor)) or not hasattr(value, "__index__"):
+            raise TypeError(f"{name} must be an integer, got {value!r}.")
+        value = operator.index(value)
     if high is None:
         if value < low:
             raise ValueError(f"{name} must be at least {low}, got {value}.")
     elif not low <= value <= high:
         raise ValueError(f"{name} must lie between {low} and {high}, got {value}.")
+    return value  # type: ignore[return-value]  # a SymInt acts as an int
+
+
+def check_number(name: str, value: float) -> float:
+    """Return ``value`` as a float; raise unless it is a number, infinities and NaN included."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{name} must be a number, got {value!r}.")
+    return float(value)
 
 
 def check_option(name: str, value: object, options: tuple[object, ...]) -> None:
@@ -42,15 +93,17 @@ def check_option(name: str, value: object, options: tuple[object, ...]) -> None:
         raise ValueError(f"{name} must be one of {accepted}, got {value!r}.")
 
 
-def check_axis(name: str, x: Tensor, dim: int) -> int:
+def check_axis(name: str, x: Tensor, dim: int, argument: str = "dim") -> int:
     """Return ``dim`` counted from the front; the axis must exist and hold a point."""
+    check_tensor(name, x)
+    dim = check_int(argument, dim, -(2**31))
     if not -x.ndim <= dim < x.ndim:
         raise ValueError(
-            f"dim must be an axis of {name} with shape {tuple(x.shape)}, got dim={dim}."
+            f"{argument} must be an axis of {name} with shape {tuple(x.shape)}, got {dim}."
         )
     dim = dim % x.ndim
     if x.shape[dim] == 0:
-        raise ValueError(f"{name} must have at least 1 point along dim={dim}, got 0.")
+        raise ValueError(f"{name} must have at least 1 point along {argument}={dim}, got 0.")
     return dim
 
 
@@ -64,35 +117,6 @@ def check_skeletons(name: str, x: Tensor, channels: int | None = None) -> None:
             f"{name} must have {channels} channels on axis 1, got {x.shape[1]} "
             f"(shape {tuple(x.shape)})."
         )
-
-
-def check_lengths(
-    lengths: Tensor, x: Tensor, dim: int, n: int | None = None, name: str = "lengths"
-) -> None:
-    """Raise unless ``lengths`` fits axis ``dim`` (of ``n`` points) of the batch ``x``.
-
-    The values are looked at only on the CPU and outside tracing: reading them back from an
-    accelerator would stall it.
-    """
-    if not isinstance(lengths, Tensor):
-        raise TypeError(f"{name} must be an integer tensor, got {type(lengths).__name__}.")
-    if lengths.is_floating_point() or lengths.is_complex() or lengths.dtype == torch.bool:
-        raise TypeError(f"{name} must have an integer dtype, got {lengths.dtype}.")
-    if dim == 0:
-        raise ValueError(f"dim must not be the batch axis 0 when {name} are given, got dim=0.")
-    if lengths.shape != x.shape[:1]:
-        raise ValueError(
-            f"{name} must have shape ({x.shape[0]},), one entry per sample, "
-            f"got {tuple(lengths.shape)}."
-        )
-    if lengths.device.type == "cpu" and not torch.compiler.is_compiling() and lengths.numel():
-        low, high = (int(v) for v in torch.aminmax(lengths))
-        n = x.shape[dim] if n is None else n
-        if low < 0 or high > n:
-            raise ValueError(
-                f"{name} must lie between 0 and {n}, the points along dim={dim}, "
-                f"got values from {low} to {high}."
-            )
 
 
 def compute_dtype(x: Tensor) -> torch.dtype:

@@ -33,7 +33,7 @@ def build_gain(shape: tuple[int, ...], setting: Setting, *, dim: int) -> Workloa
     x, gain = setting.normal(*shape), 1 + 0.3 * setting.normal(shape[dim], seed=1)
 
     def candidate(x: Tensor, gain: Tensor) -> Tensor:
-        return apply_gain(x, gain, dim)
+        return apply_gain(x, gain, dim=dim)
 
     peer = Operation(full_precision(partial(torch_dct_gain, dim=dim)), (x, gain))
     return Workload(Operation(candidate, (x, gain)), {TORCH_DCT: peer}, x, reference=peer)

@@ -75,7 +75,7 @@ class MICA(nn.Module):
         super().__init__()
         self.config, self.text = config, text
         encoder = Encoder(layout, config)
-        self.paths = EMADualPath(Embedding(encoder, config.embedding), config.momentum)
+        self.paths = EMADualPath(Embedding(encoder, config.embedding), momentum=config.momentum)
         self.queue = Queue(config.queue, config.embedding)
         self.harmonizer = (
             Harmonizer(encoder.width, text.phrases.shape[-1], config.embedding)

@@ -5,21 +5,24 @@ from skelfreq.functional.alignment import (
     kl_to_standard_normal,
     reparameterize,
 )
-from skelfreq.functional.bands import apply_gain, resample, split_bands
+from skelfreq.functional.bands import Bands, resample, split_bands
 from skelfreq.functional.contrast import info_nce, similarity_distillation_loss
 from skelfreq.functional.cosine import dct, dct_matrix, idct
 from skelfreq.functional.decoupling import decouple
-from skelfreq.functional.fd_mae import FDMAELoss, Reconstruction, fd_mae_loss
 from skelfreq.functional.filters import adaptive_spectral_mask, spectral_filter
+from skelfreq.functional.filters_2d import spectral_filter_2d
 from skelfreq.functional.fourier import irdft, rdft, relative_log_amplitude
 from skelfreq.functional.frames import merge_frames, motion, split_frames
-from skelfreq.functional.gains import band_edges, band_gains
-from skelfreq.functional.losses import (
+from skelfreq.functional.gains import apply_gain, band_edges, band_gains
+from skelfreq.functional.masking import tube_mask
+from skelfreq.functional.reconstruction import (
+    FDMAELoss,
+    Reconstruction,
+    fd_mae_loss,
     frequency_reconstruction_loss,
     motion_consistency_loss,
     motion_reconstruction_loss,
 )
-from skelfreq.functional.masking import tube_mask
 from skelfreq.functional.zero_shot import (
     GeneralizedAccuracy,
     area_under_seen_unseen_curve,
@@ -29,6 +32,7 @@ from skelfreq.functional.zero_shot import (
 )
 
 __all__ = [
+    "Bands",
     "FDMAELoss",
     "GeneralizedAccuracy",
     "Reconstruction",
@@ -60,6 +64,7 @@ __all__ = [
     "seen_unseen_curve",
     "similarity_distillation_loss",
     "spectral_filter",
+    "spectral_filter_2d",
     "split_bands",
     "split_frames",
     "tube_mask",

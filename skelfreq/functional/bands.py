@@ -1,6 +1,8 @@
-"""What a DCT makes possible along one axis: gains, bands, band-limited resampling."""
+"""Low and high bands of a signal, and band-limited resampling."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -10,96 +12,46 @@ from skelfreq._checks import (
     check_axis,
     check_floating,
     check_int,
-    check_lengths,
     compute_dtype,
+    named_options,
 )
-from skelfreq.functional._basis import apply_along, basis, only_backward, zero_padding
-from skelfreq.functional._gain import apply_curve, operator
-from skelfreq.functional.cosine import dct, idct, is_short
+from skelfreq.functional import _route
+from skelfreq.functional._axis import apply_along, check_lengths, zero_padding
+from skelfreq.functional._bases import basis, padded_dct_basis
+from skelfreq.functional.cosine import dct, idct
 
 
-def apply_gain(x: Tensor, gain: Tensor, dim: int = -1, lengths: Tensor | None = None) -> Tensor:
-    r"""Scale the DCT coefficients of one axis: ``idct(gain * dct(x))``.
+class Bands(NamedTuple):
+    """The low and the high DCT band of a signal, always in this order.
 
-    Parameters
+    Attributes
     ----------
-    x : Tensor
-        Real tensor; ``n`` points along ``dim``.
-    gain : Tensor
-        [n], or [..., n] whose leading axes broadcast with the other axes of ``x`` in their
-        order: for ``x`` [N, C, T, V] and ``dim=2``, gain [C, 1, T] is one curve per channel.
-    dim : int
-        Axis to transform.
-    lengths : Tensor, optional
-        [N] points really present; ``gain[k]`` then scales coefficient k of each sample's own
-        transform. See :func:`dct`.
-
-    Returns
-    -------
-    Tensor
-        Shape and dtype of ``x``.
-
-    Raises
-    ------
-    TypeError
-        ``x`` or ``gain`` is not real floating point.
-    ValueError
-        The last axis of ``gain`` is not n, or its other axes do not broadcast; ``dim`` outside
-        ``x``, an empty axis, lengths outside [0, n].
+    low : Tensor
+        Coefficients below a cutoff, back in the signal's domain.
+    high : Tensor
+        The others, likewise.
 
     Notes
     -----
-    One gain curve on an axis of up to 384 points and 3n rows or more is a single n × n operator,
-    ``Cᵀ diag(gain) C``: half the arithmetic of two transforms, and its gradient to ``gain`` comes
-    from the same product. Nothing of the size of ``x`` but ``x`` is kept for the gradient, save
-    for small tensors, whose coefficients are.
-    Cost for R rows: 2Rn² + 2n³ operations so, 4Rn² for fewer rows, O(R n log n) beyond 384 points.
-    Source: FS-VAE, section 3.2 (frequency-enhanced module).
+    A band may have its own number of frames, as SSFRM's low band with ``low_rate="own"``.
+    Source: FD-MAE, eq. 4 and 5.
 
     Examples
     --------
-    >>> x = torch.tensor([1.0, 2.0, 3.0])
-    >>> apply_gain(x, torch.tensor([1.0, 0.0, 0.0])).round(decimals=4)
-    tensor([2., 2., 2.])
+    >>> bands = split_bands(torch.ones(1, 3, 8, 25), cutoff=2, dim=-2)
+    >>> bands.low.shape
+    torch.Size([1, 3, 8, 25])
     """
-    check_floating("x", x)
-    check_floating("gain", gain)
-    dim = check_axis("x", x, dim)
-    n = x.shape[dim]
-    if gain.ndim == 0 or gain.shape[-1] != n:
-        raise ValueError(
-            f"gain must have {n} entries on its last axis, one per coefficient along dim={dim}, "
-            f"got shape {tuple(gain.shape)}."
-        )
-    if gain.ndim > x.ndim:
-        raise ValueError(
-            f"gain must have at most {x.ndim} axes to broadcast with x, got {gain.ndim}."
-        )
-    with autocast_off(x):
-        work, curve = x.to(compute_dtype(x)), gain.to(x.device, compute_dtype(x))
-        if lengths is None and gain.ndim == 1 and x.numel() > 0 and only_backward():
-            out = apply_curve(work, curve, dim)
-        elif lengths is None and gain.ndim == 1 and is_short(work, dim):
-            out = apply_along(operator(curve), work, dim)
-        else:
-            spectrum = dct(work, dim, lengths=lengths).movedim(dim, -1)
-            _check_broadcast(curve, spectrum)
-            out = idct((spectrum * curve).movedim(-1, dim), dim, lengths=lengths)
-        return out.to(x.dtype)
+
+    low: Tensor
+    high: Tensor
 
 
-def _check_broadcast(gain: Tensor, spectrum: Tensor) -> None:
-    shape = spectrum.shape[spectrum.ndim - gain.ndim :]
-    if any(g not in (1, s) for g, s in zip(gain.shape, shape, strict=True)):
-        raise ValueError(
-            f"gain must broadcast with the other axes of x, {tuple(shape[:-1])}, "
-            f"got shape {tuple(gain.shape)}."
-        )
+_route.register_named_tuple(Bands)
 
 
-def split_bands(
-    x: Tensor, cutoff: int, dim: int = -1, lengths: Tensor | None = None
-) -> tuple[Tensor, Tensor]:
+@named_options
+def split_bands(x: Tensor, cutoff: int, *, dim: int, lengths: Tensor | None = None) -> Bands:
     r"""Split a signal into its low and high DCT band.
 
     Parameters
@@ -116,9 +68,9 @@ def split_bands(
 
     Returns
     -------
-    low, high : Tensor
-        Coefficients below ``cutoff``, and the rest, both back in the signal's domain;
-        ``low + high`` is ``x`` to rounding (zero behind ``lengths``).
+    Bands
+        ``low``, the coefficients below ``cutoff``, and ``high``, the rest, both back in the
+        signal's domain; ``low + high`` is ``x`` to rounding (zero from ``lengths`` on).
 
     Raises
     ------
@@ -135,29 +87,29 @@ def split_bands(
 
     Examples
     --------
-    >>> low, high = split_bands(torch.tensor([0.0, 1.0, 5.0]), cutoff=1)
+    >>> low, high = split_bands(torch.tensor([0.0, 1.0, 5.0]), cutoff=1, dim=0)
     >>> low.round(decimals=4), high.round(decimals=4)
     (tensor([2., 2., 2.]), tensor([-2., -1.,  3.]))
     """
     check_floating("x", x)
     dim = check_axis("x", x, dim)
     n = x.shape[dim]
-    check_int("cutoff", cutoff, 0, n)
+    cutoff = check_int("cutoff", cutoff, 0, n)
     with autocast_off(x):
         work = x.to(compute_dtype(x))
-        if lengths is None and is_short(work, dim):
-            rows = basis("dct", n, work.dtype, x.device)[:cutoff]
-            low = apply_along(rows.mT, apply_along(rows, work, dim), dim)
+        if lengths is not None:
+            lengths = check_lengths(lengths, x, dim)
+            work = zero_padding(work, lengths, dim)
+        if cutoff == 0:
+            low = torch.zeros_like(work)
         else:
-            if lengths is not None:
-                check_lengths(lengths, x, dim)
-                work = zero_padding(work, lengths, dim)
-            keep = (torch.arange(n, device=x.device) < cutoff).to(work.dtype)
-            low = apply_gain(work, keep, dim, lengths)
-        return low.to(x.dtype), (work - low).to(x.dtype)
+            coefficients = dct(work, dim=dim, keep=cutoff, lengths=lengths)
+            low = idct(coefficients, dim=dim, size=n, lengths=lengths)
+        return Bands(low.to(x.dtype), (work - low).to(x.dtype))
 
 
-def resample(x: Tensor, size: int, dim: int = -1) -> Tensor:
+@named_options
+def resample(x: Tensor, size: int, *, dim: int, lengths: Tensor | None = None) -> Tensor:
     r"""Resample one axis to ``size`` points in the DCT domain (band-limited).
 
     The signal is read as a sum of cosines over the clip; its n samples lie at the middles of
@@ -172,6 +124,9 @@ def resample(x: Tensor, size: int, dim: int = -1) -> Tensor:
         Points of the result, at least 1.
     dim : int
         Axis to resample.
+    lengths : Tensor, optional
+        [N] points really present, see :func:`dct`: the first ``lengths[i]`` points of sample i
+        become ``size`` points. A sample of no points becomes 0.
 
     Returns
     -------
@@ -181,9 +136,9 @@ def resample(x: Tensor, size: int, dim: int = -1) -> Tensor:
     Raises
     ------
     TypeError
-        ``x`` is not real floating point, ``size`` is no integer.
+        ``x`` is not real floating point, ``size`` or ``dim`` is no integer.
     ValueError
-        ``size`` below 1; ``dim`` outside ``x``, or an empty axis.
+        ``size`` below 1; ``dim`` outside ``x``, an empty axis, lengths outside [0, n].
 
     Notes
     -----
@@ -193,24 +148,31 @@ def resample(x: Tensor, size: int, dim: int = -1) -> Tensor:
 
     Examples
     --------
-    >>> resample(torch.tensor([1.0, 1.0]), 4).round(decimals=4)
+    >>> resample(torch.tensor([1.0, 1.0]), 4, dim=0).round(decimals=4)
     tensor([1., 1., 1., 1.])
     """
     check_floating("x", x)
     dim = check_axis("x", x, dim)
-    check_int("size", size, 1)
-    n = x.shape[dim]
-    shared = min(n, size)
+    size, n = check_int("size", size, 1), x.shape[dim]
     with autocast_off(x):
         work = x.to(compute_dtype(x))
-        if is_short(work, dim, size):
-            analysis = basis("dct", n, work.dtype, x.device)[:shared]
-            synthesis = basis("dct", size, work.dtype, x.device)[:shared]
-            out = apply_along((size / n) ** 0.5 * (synthesis.mT @ analysis), work, dim)
+        if lengths is not None:
+            lengths = check_lengths(lengths, x, dim)
+            return apply_along(_padded(lengths, n, size, work), work, dim).to(x.dtype)
+        shared = torch.sym_min(n, size)  # type: ignore[no-untyped-call]
+        if _route.cosine(work, shared, "auto", padded=False) == "product":
+            analysis = basis("dct", n, shared, work.dtype, x.device)
+            synthesis = basis("idct", size, shared, work.dtype, x.device)
+            out = apply_along((size / n) ** 0.5 * (synthesis @ analysis), work, dim)
         else:
-            kept = dct(work, dim).narrow(dim, 0, shared)
-            missing = [*kept.shape]
-            missing[dim] = size - shared
-            out = idct(torch.cat([kept, kept.new_zeros(missing)], dim), dim)
-            out = out * (size / n) ** 0.5
+            out = idct(dct(work, dim=dim, keep=shared), dim=dim, size=size) * (size / n) ** 0.5
         return out.to(x.dtype)
+
+
+def _padded(lengths: Tensor, n: int, size: int, like: Tensor) -> Tensor:
+    """Return [N, size, n]: the resampling of each sample's own length."""
+    rows = torch.sym_min(n, size)  # type: ignore[no-untyped-call]
+    analysis = padded_dct_basis(lengths, n, rows, torch.float64)
+    synthesis = basis("idct", size, rows, torch.float64, like.device)
+    scale = (size / lengths.clamp(min=1).double()).sqrt().view(-1, 1, 1)
+    return (scale * (synthesis @ analysis)).to(like.dtype)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 
@@ -10,29 +12,30 @@ from skelfreq._checks import (
     check_axis,
     check_floating,
     check_int,
-    check_lengths,
     check_option,
     compute_dtype,
+    named_options,
 )
-from skelfreq.functional._basis import (
-    Kind,
-    apply_along,
-    basis,
-    padded_dct_basis,
-    unscaled_factors,
-    zero_padding,
-)
-from skelfreq.functional._fft_cosine import along, long_transform
+from skelfreq.functional import _route
+from skelfreq.functional._axis import check_lengths
+from skelfreq.functional._bases import basis
+from skelfreq.functional._cosine_plain import Direction, by_product, by_torch_dct, rescaled
+from skelfreq.functional._route import Method
 
-# Up to here one product with the basis is at least as fast as an FFT, along the last axis and
-# along time of [N, C, T, V] (docs/benchmarks.md, `benchmarks/dct_crossover.py`).
-BASIS_MAX_POINTS = 256
-# Compiled and exported graphs keep the product longer: it spares them the complex numbers.
-COMPILED_BASIS_MAX_POINTS = 512
+Norm = Literal["ortho", "backward"] | None
+NORMS = ("ortho", None, "backward")
+METHODS = ("auto", "matmul", "fft", "torch-dct")
 
 
+@named_options
 def dct(
-    x: Tensor, dim: int = -1, norm: str | None = "ortho", lengths: Tensor | None = None
+    x: Tensor,
+    *,
+    dim: int,
+    norm: Norm = "ortho",
+    keep: int | None = None,
+    lengths: Tensor | None = None,
+    method: Method = "auto",
 ) -> Tensor:
     r"""Discrete cosine transform of type II along one axis.
 
@@ -44,33 +47,41 @@ def dct(
     Parameters
     ----------
     x : Tensor
-        Real tensor of any rank and layout.
+        Real tensor of any rank and layout, n points along ``dim``.
     dim : int
-        Axis to transform.
+        Axis to transform: -2 for the frames of [N, C, T, V], -1 for its joints.
     norm : {"ortho", None, "backward"}
         scipy's scaling of that name; "backward" is another name of None.
+    keep : int, optional
+        Return only the first ``keep`` coefficients, 1 to n; all if not given.
     lengths : Tensor, optional
         [N] integers along axis 0: the points really present. Sample i is transformed as a
-        signal of ``lengths[i]`` points, coefficients behind them are 0. Values are checked on
-        the CPU and clamped to [0, n] elsewhere.
+        signal of ``lengths[i]`` points, coefficients from there on are 0. Values outside [0, n]
+        raise in eager code on the CPU and are clamped elsewhere.
+    method : {"auto", "matmul", "fft", "torch-dct"}
+        How it is computed: by the fastest way for n; by a product with the basis; by an FFT; by
+        the package torch-dct. The numbers agree to rounding.
 
     Returns
     -------
     Tensor
-        Coefficients in the shape and dtype of ``x``; fp16 and bf16 are computed in fp32.
+        Coefficients in the dtype of ``x``, ``keep`` or n along ``dim``; fp16 and bf16 are
+        computed in fp32.
 
     Raises
     ------
     TypeError
-        ``x`` is not real floating point, or ``lengths`` is not integer.
+        ``x`` is not real floating point, ``lengths`` is not integer, ``keep`` or ``dim`` is no
+        integer.
     ValueError
-        Unknown ``norm``, ``dim`` outside ``x``, an empty axis, lengths outside [0, n].
+        Unknown ``norm`` or ``method``, ``dim`` outside ``x``, an empty axis, ``keep`` outside
+        [1, n], lengths outside [0, n], "fft" or "torch-dct" with ``lengths``.
 
     Notes
     -----
-    Cost for R rows of n points: 2Rn² operations up to n = 256, compiled up to 512 (one product
-    with the basis), O(R n log n) beyond (one real FFT of n points). With ``lengths``: 2Rn² and
-    one n × n basis per sample.
+    Cost for R rows of n points: 2Rn·keep operations up to n = 256, compiled up to 512 (one
+    product with the basis), O(R n log n) beyond (one real FFT of n points). With ``lengths``:
+    2Rn·keep and one basis per sample.
     Source: equal to ``scipy.fft.dct(x, type=2)``.
 
     Examples
@@ -78,92 +89,117 @@ def dct(
     >>> dct(torch.ones(1, 3, 4, 25), dim=-2)[0, 0, :, 0]
     tensor([2., 0., 0., 0.])
     """
-    return _transform("dct", x, dim, norm, lengths)
+    check_floating("x", x)
+    dim = check_axis("x", x, dim)
+    n = x.shape[dim]
+    keep = n if keep is None else check_int("keep", keep, 1, n)
+    return _transform("dct", x, dim, n, keep, norm, lengths, method)
 
 
+@named_options
 def idct(
-    x: Tensor, dim: int = -1, norm: str | None = "ortho", lengths: Tensor | None = None
+    x: Tensor,
+    *,
+    dim: int,
+    norm: Norm = "ortho",
+    size: int | None = None,
+    lengths: Tensor | None = None,
+    method: Method = "auto",
 ) -> Tensor:
     """Inverse of :func:`dct` with the same arguments (a DCT of type III).
 
     Parameters
     ----------
     x : Tensor
-        Coefficients, real, of any rank.
+        Coefficients, real, of any rank; k along ``dim``.
     dim : int
         Axis that holds the coefficients.
     norm : {"ortho", None, "backward"}
         The scaling :func:`dct` was called with.
+    size : int, optional
+        Points n of the signal, at least k: the coefficients that are missing count as 0. k
+        points if not given.
     lengths : Tensor, optional
-        [N] integers: only the first ``lengths[i]`` coefficients of sample i count, and points
-        behind ``lengths[i]`` are 0.
+        [N] integers in [0, n]: only the first ``lengths[i]`` coefficients of sample i count, and
+        points from ``lengths[i]`` on are 0.
+    method : {"auto", "matmul", "fft", "torch-dct"}
+        As in :func:`dct`.
 
     Returns
     -------
     Tensor
-        The signal, in the shape and dtype of ``x``.
+        The signal, n points along ``dim``; dtype of ``x``.
 
     Raises
     ------
     TypeError, ValueError
-        As :func:`dct`.
+        As :func:`dct`; ``size`` below the number of coefficients.
 
     Notes
     -----
-    Cost as :func:`dct`. Source: equal to ``scipy.fft.idct(x, type=2)``.
+    Cost for R rows: 2Rnk operations up to n = 256, then as :func:`dct`. Source: equal to
+    ``scipy.fft.idct(x, type=2, n=size)``.
 
     Examples
     --------
     >>> x = torch.randn(2, 3, 7, 5, dtype=torch.float64)
     >>> torch.allclose(idct(dct(x, dim=2), dim=2), x)
     True
+    >>> idct(dct(torch.ones(4), dim=0, keep=1), dim=0, size=4)
+    tensor([1., 1., 1., 1.])
     """
-    return _transform("idct", x, dim, norm, lengths)
-
-
-def _transform(kind: Kind, x: Tensor, dim: int, norm: str | None, lengths: Tensor | None) -> Tensor:
     check_floating("x", x)
     dim = check_axis("x", x, dim)
-    check_option("norm", norm, ("ortho", None, "backward"))
+    kept = x.shape[dim]
+    n = kept if size is None else check_int("size", size, kept)
+    return _transform("idct", x, dim, n, kept, norm, lengths, method)
+
+
+def _transform(
+    kind: Direction,
+    x: Tensor,
+    dim: int,
+    n: int,
+    kept: int,
+    norm: Norm,
+    lengths: Tensor | None,
+    method: Method,
+) -> Tensor:
+    check_option("norm", norm, NORMS)
+    check_option("method", method, METHODS)
     if lengths is not None:
-        check_lengths(lengths, x, dim)
+        if method in ("fft", "torch-dct"):
+            raise ValueError(f"method must be 'auto' or 'matmul' with lengths, got {method!r}.")
+        lengths = check_lengths(lengths, x, dim, n)
     unscaled = norm != "ortho"
-    n = x.shape[dim]
     with autocast_off(x):
         work = x.to(compute_dtype(x))
-        if lengths is not None:
-            out = _padded_transform(kind, work, dim, unscaled, lengths.to(x.device))
-        elif is_short(work, dim):
-            full: Kind = f"{kind}_unscaled" if unscaled else kind  # type: ignore[assignment]
-            out = apply_along(basis(full, n, work.dtype, x.device), work, dim)
-        elif not unscaled:
-            out = long_transform(work, dim, kind == "idct")
+        way = _route.cosine(work, kept, method, lengths is not None)
+        if way == "product":
+            out = by_product(kind, work, dim, n, kept, unscaled, lengths)
+            return out.to(x.dtype)
+        if kind == "idct":
+            work = rescaled(kind, work, dim, n) if unscaled else work
+            work = _zero_filled(work, dim, n)
+        if way == "fast":
+            from skelfreq.functional import _cosine_fast
+
+            out = _cosine_fast.transform(work, dim, kind == "idct")
         else:
-            size = torch.full((1,), n, device=x.device)
-            factors = along(unscaled_factors(n, size).to(work.dtype), dim, x.ndim)
-            if kind == "dct":
-                out = long_transform(work, dim, inverse=False) * factors
-            else:
-                out = long_transform(work / factors, dim, inverse=True)
+            out = by_torch_dct(kind, work, dim)
+        if kind == "dct":
+            out = out.narrow(dim, 0, kept)
+            out = rescaled(kind, out, dim, n) if unscaled else out
         return out.to(x.dtype)
 
 
-def is_short(x: Tensor, dim: int, size: int = 1) -> bool:
-    """Whether axis ``dim``, and one of ``size`` points, is one to multiply by a basis."""
-    compiling = torch.compiler.is_compiling()
-    most = COMPILED_BASIS_MAX_POINTS if compiling else BASIS_MAX_POINTS
-    # An FFT refuses an empty batch; the product does not.
-    return max(x.shape[dim], size) <= most or x.numel() == 0
-
-
-def _padded_transform(kind: Kind, x: Tensor, dim: int, unscaled: bool, lengths: Tensor) -> Tensor:
-    x = zero_padding(x, lengths, dim)
-    matrix = padded_dct_basis(lengths, x.shape[dim], x.dtype)
-    if unscaled:
-        factors = unscaled_factors(x.shape[dim], lengths.clamp(min=1).unsqueeze(1))
-        factors = factors.to(x.dtype).unsqueeze(-1)
-        matrix = matrix * factors if kind == "dct" else matrix / factors
-    return apply_along(matrix if kind == "dct" else matrix.mT, x, dim)
+def _zero_filled(x: Tensor, dim: int, n: int) -> Tensor:
+    """Fill axis ``dim`` with zeros up to ``n`` entries."""
+    if x.shape[dim] == n:
+        return x
+    missing = [*x.shape]
+    missing[dim] = n - x.shape[dim]
+    return torch.cat([x, x.new_zeros(missing)], dim)
 
 
 def dct_matrix(
@@ -183,7 +219,7 @@ def dct_matrix(
     Returns
     -------
     Tensor
-        A new [n, n] tensor ``C`` with ``C @ x == dct(x)`` and ``C.T @ C`` the identity.
+        A new [n, n] tensor ``C`` with ``C @ x == dct(x, dim=0)`` and ``C.T @ C`` the identity.
 
     Raises
     ------
@@ -202,9 +238,9 @@ def dct_matrix(
     tensor([[ 0.7071,  0.7071],
             [ 0.7071, -0.7071]])
     """
-    check_int("n", n, 1)
+    n = check_int("n", n, 1)
     dtype = torch.get_default_dtype() if dtype is None else dtype
     if not dtype.is_floating_point:
         raise TypeError(f"dtype must be a real floating-point dtype, got {dtype}.")
     where = torch.get_default_device() if device is None else torch.device(device)
-    return basis("dct", n, dtype, where).clone()
+    return basis("dct", n, n, dtype, where).clone()

@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Literal
+
 import torch
 from torch import Tensor
 
 from skelfreq._checks import (
     autocast_off,
     check_floating,
-    check_lengths,
     check_option,
     check_skeletons,
     compute_dtype,
+    named_options,
 )
-from skelfreq.functional._basis import zero_padding
+from skelfreq.functional import _route
+from skelfreq.functional._axis import check_lengths, zero_padding
 
-FRAMES, JOINTS = 2, 3
+FRAMES: Literal[2] = 2
+JOINTS: Literal[3] = 3
 # Against the squared RMS: a joint at rest is not blown up to the size of a moving one.
 EPSILON = 1e-6
 
 
+@named_options
 def decouple(
-    x: Tensor, depthwise: Tensor, pointwise: Tensor, dim: int = -2, lengths: Tensor | None = None
+    x: Tensor,
+    depthwise: Tensor,
+    pointwise: Tensor,
+    *,
+    dim: Literal[-2, -1, 2, 3] = -2,
+    lengths: Tensor | None = None,
 ) -> Tensor:
     r"""Centre and scale each line along one axis, then convolve it and mix its channels.
 
@@ -44,7 +55,7 @@ def decouple(
     dim : {-2, -1, 2, 3}
         Axis of the lines: frames or joints.
     lengths : Tensor, optional
-        [N] frames really present; means run over those, and frames behind them are 0.
+        [N] frames really present; means run over those, and the other frames are 0.
 
     Returns
     -------
@@ -85,24 +96,35 @@ def decouple(
         raise ValueError(
             f"pointwise must have shape [C', {channels}], got {tuple(pointwise.shape)}."
         )
-    dim %= 4
-    count: int | Tensor = x.shape[dim]
+    axis = dim % 4
     if lengths is not None:
-        check_lengths(lengths, x, FRAMES)
-        lengths = lengths.to(x.device)
-        if dim == FRAMES:
-            count = lengths.clamp(min=1).view(-1, 1, 1, 1)
+        lengths = check_lengths(lengths, x, FRAMES)
     with autocast_off(x):
-        work = _present(x.to(compute_dtype(x)), lengths)
-        work = _present(work - work.sum(dim, keepdim=True) / count, lengths)
-        power = work.square().sum((1, dim), keepdim=True) / (count * channels)
-        work = work * torch.rsqrt(power + EPSILON)
-        shape, padding = [channels, 1, 1, 1], [0, 0]
-        shape[dim], padding[dim - 2] = taps, taps // 2
-        kernel = depthwise.to(work.dtype).view(shape)
-        work = torch.conv2d(work, kernel, padding=padding, groups=channels)
-        work = torch.conv2d(work, pointwise.to(work.dtype)[:, :, None, None])
-        return _present(work, lengths).to(x.dtype)
+        work = x.to(compute_dtype(x))
+        maps = depthwise.to(work.dtype), pointwise.to(work.dtype)
+        if lengths is None and _route.pieces(work) == "fast":
+            from skelfreq.functional import _pieces_fast
+
+            return _pieces_fast.in_pieces(partial(_decouple, axis=axis), work, *maps).to(x.dtype)
+        return _decouple(work, *maps, axis=axis, lengths=lengths).to(x.dtype)
+
+
+def _decouple(
+    x: Tensor, depthwise: Tensor, pointwise: Tensor, *, axis: int, lengths: Tensor | None = None
+) -> Tensor:
+    channels, taps = depthwise.shape
+    points: int | Tensor = x.shape[axis]
+    if lengths is not None and axis == FRAMES:
+        points = lengths.clamp(min=1).view(-1, 1, 1, 1)
+    x = _present(x, lengths)
+    x = _present(x - x.sum(axis, keepdim=True) / points, lengths)
+    power = x.square().sum((1, axis), keepdim=True) / (points * channels)
+    x = x * torch.rsqrt(power + EPSILON)
+    shape, padding = [channels, 1, 1, 1], [0, 0]
+    shape[axis], padding[axis - 2] = taps, taps // 2
+    x = torch.conv2d(x, depthwise.view(shape), padding=padding, groups=channels)
+    x = torch.conv2d(x, pointwise[:, :, None, None])
+    return _present(x, lengths)
 
 
 def _present(x: Tensor, lengths: Tensor | None) -> Tensor:

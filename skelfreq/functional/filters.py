@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -11,43 +12,43 @@ from skelfreq._checks import (
     autocast_off,
     check_axis,
     check_floating,
-    check_lengths,
+    check_number,
     check_option,
     compute_dtype,
+    named_options,
 )
-from skelfreq.functional._basis import compiles_training, in_many_pieces, only_backward
-from skelfreq.functional._filter_gradient import compiled_filter, eager_filter
-from skelfreq.functional._lean_filter import BARE, Around
-from skelfreq.functional._spectral import (
+from skelfreq.functional import _route
+from skelfreq.functional._axis import check_lengths
+from skelfreq.functional._filter_plain import (
     Axes,
+    Gradient,
     Pair,
-    hard_mask,
-    joined,
-    plain_filter,
-    present_bins,
-    product,
-    relative_energy,
+    adaptive_filter,
+    mask_options,
+    spectral_mask,
 )
-from skelfreq.functional.fourier import irdft, rdft
 
+Weight = Literal["channel", "frequency", "full"]
 WEIGHTS = ("channel", "frequency", "full")
 GRADIENTS = ("straight_through", "tslanet", "sigmoid")
 
 
+@named_options
 def adaptive_spectral_mask(
     re: Tensor,
     im: Tensor,
     threshold: Tensor | float,
+    *,
     dim: int,
     channel_dim: int,
-    gradient: str = "straight_through",
-    *,
+    gradient: Gradient = "straight_through",
     temperature: float = 0.1,
+    eps: float | None = None,
     num_bins: Tensor | None = None,
 ) -> Tensor:
     r"""Mask of the frequencies whose energy stands out from the median.
 
-    .. math:: E_k = \sum_c |X_{ck}|^2, \qquad m_k = [\,E_k / (\mathrm{median}_k E + 10^{-6}) > θ\,]
+    .. math:: E_k = \sum_c |X_{ck}|^2, \qquad m_k = [\,E_k / (\mathrm{median}_k E + ε) > θ\,]
 
     Parameters
     ----------
@@ -68,9 +69,13 @@ def adaptive_spectral_mask(
         gets its true gradient.
     temperature : float
         Width of the soft step of "sigmoid", in units of the median energy.
+    eps : float, optional
+        ε. None: 1e-6 of the mean energy of the bins, so that the mask does not depend on the unit
+        of length; with gradient="tslanet" the published 1e-6. A number is absolute, in the unit
+        of the energy.
     num_bins : Tensor, optional
         [N] integers along axis 0: only the first ``num_bins[i]`` bins of sample i belong to it
-        (``lengths // 2 + 1``, or 0). The median is taken over those; the mask is 0 behind.
+        (``lengths // 2 + 1``, or 0). The median is taken over those; the mask of the others is 0.
 
     Returns
     -------
@@ -83,21 +88,24 @@ def adaptive_spectral_mask(
         A part is not real floating point, their dtypes differ, ``num_bins`` is not integer.
     ValueError
         Shapes differ, ``dim`` and ``channel_dim`` are one axis or no axes of ``re``, unknown
-        ``gradient``, more than one threshold, a temperature of 0 or less with "sigmoid",
-        ``num_bins`` outside [0, F].
+        ``gradient``, more than one threshold, a temperature of 0 or less with "sigmoid", an
+        ``eps`` that is not positive, ``num_bins`` outside [0, F].
 
     Notes
     -----
     The *lower* median is taken, entry (F − 1)//2 of the F sorted bins, as the peer does; for an
     even number of bins that is not the mean of the middle two. It comes from a sort, which is
     deterministic on every device and can be exported.
-    ε is absolute: at amplitudes near 1e-3 and below fewer bins pass.
+    A sequence that is all 0 keeps no bin. Spectra are scaled before they are squared: amplitudes
+    from 1e-30 to 1e30 are safe in fp32. With an absolute ε fewer bins pass where the energy
+    comes near it.
     Cost: one pass over the spectrum, and a sort of the bins of each sequence.
     Source: FreST, section 4.2 (normalised energy, indicator); the Adaptive Spectral Block of
     TSLANet (Eldele et al., ICML 2024), which the paper's mask equals.
 
     Examples
     --------
+    >>> from skelfreq.functional import rdft
     >>> t = torch.arange(8) * (torch.pi / 4)
     >>> re, im = rdft((t.cos() + 0.1 * (3 * t).sin()).view(1, 1, 8), dim=2)
     >>> adaptive_spectral_mask(re, im, 0.5, dim=2, channel_dim=1)
@@ -111,38 +119,32 @@ def adaptive_spectral_mask(
         raise ValueError(f"im must have the shape of re, {tuple(re.shape)}, got {tuple(im.shape)}.")
     dim, channel_dim = _two_axes("re", re, dim, channel_dim)
     check_option("gradient", gradient, GRADIENTS)
-    if gradient == "sigmoid" and not temperature > 0:
+    if not check_number("temperature", temperature) > 0:
         raise ValueError(f"temperature must be above 0, got {temperature!r}.")
+    if eps is not None and not check_number("eps", eps) > 0:
+        raise ValueError(f"eps must be above 0, got {eps!r}.")
     if num_bins is not None:
-        check_lengths(num_bins, re, dim, name="num_bins")
+        num_bins = check_lengths(num_bins, re, dim, name="num_bins")
     dtype = compute_dtype(re)
     theta = _one_number(threshold, re, dtype)
     with autocast_off(re):
-        if gradient != "sigmoid":
-            re, im = re.detach(), im.detach()
-        if num_bins is not None:
-            num_bins = num_bins.to(re.device, torch.int64)
-        axes = Axes(dim, channel_dim)
-        relative = relative_energy(re.to(dtype), im.to(dtype), axes, num_bins)
-        if gradient == "sigmoid":
-            mask = torch.sigmoid((relative - theta) / temperature)
-        else:
-            mask = hard_mask(relative, theta, gradient)
-        if num_bins is not None:
-            mask = torch.where(present_bins(num_bins, relative, dim), mask, 0.0)
-        return mask.to(im.dtype)
+        options = mask_options(gradient, temperature, eps)
+        spectrum = Pair(re.to(dtype), im.to(dtype))
+        mask = spectral_mask(spectrum, theta, Axes(dim, channel_dim), options, num_bins)
+        return mask.to(re.dtype)
 
 
+@named_options
 def spectral_filter(
     x: Tensor,
     global_weight: Tensor | None = None,
     local_weight: Tensor | None = None,
     threshold: Tensor | float | None = None,
+    *,
     dim: int = -2,
     channel_dim: int = 1,
-    weight: str = "channel",
-    gradient: str = "straight_through",
-    *,
+    weight: Weight = "channel",
+    gradient: Gradient = "straight_through",
     temperature: float = 0.1,
     lengths: Tensor | None = None,
 ) -> Tensor:
@@ -170,7 +172,7 @@ def spectral_filter(
         See :func:`adaptive_spectral_mask`.
     lengths : Tensor, optional
         [N] points really present along ``dim``: each sample is filtered as a sequence of that
-        length, the median runs over its own bins, and the result behind it is 0. Weights per
+        length, the median runs over its own bins, and the result from there on is 0. Weights per
         frequency stay with the index k of the bin, so a shorter sample uses the first
         ``lengths[i] // 2 + 1`` of them.
 
@@ -208,39 +210,20 @@ def spectral_filter(
     >>> spectral_filter(x, one, one, threshold=0.5, dim=-1).shape
     torch.Size([2, 3, 30, 25])
     """
-    return filter_block(
-        x, global_weight, local_weight, threshold, dim, channel_dim, weight, gradient,
-        temperature, lengths,
-    )  # fmt: skip
-
-
-def filter_block(
-    x: Tensor,
-    global_weight: Tensor | None,
-    local_weight: Tensor | None,
-    threshold: Tensor | float | None,
-    dim: int,
-    channel_dim: int,
-    weight: str,
-    gradient: str,
-    temperature: float,
-    lengths: Tensor | None,
-    around: Around = BARE,
-) -> Tensor:
-    """:func:`spectral_filter` and what a block puts around it."""
     check_floating("x", x)
     dim, channel_dim = _two_axes("x", x, dim, channel_dim)
     check_option("weight", weight, WEIGHTS)
     check_option("gradient", gradient, GRADIENTS)
+    if not check_number("temperature", temperature) > 0:
+        raise ValueError(f"temperature must be above 0, got {temperature!r}.")
     if local_weight is not None and threshold is None:
         raise ValueError("threshold must be given with local_weight, got None.")
     if lengths is not None:
-        check_lengths(lengths, x, dim)
-    n, dtype = x.shape[dim], compute_dtype(x)
-    local, theta = None, None
+        lengths = check_lengths(lengths, x, dim)
+    local = theta = None
     if local_weight is not None and threshold is not None:
         local = _pair("local_weight", local_weight, weight, x, dim, channel_dim)
-        theta = _one_number(threshold, x, dtype)
+        theta = _one_number(threshold, x, compute_dtype(x))
     if global_weight is not None:
         whole = _pair("global_weight", global_weight, weight, x, dim, channel_dim)
     elif local is not None:
@@ -248,46 +231,18 @@ def filter_block(
     else:
         raise ValueError("global_weight or local_weight must be given, got None for both.")
     with autocast_off(x):
-        work, axes = x.to(dtype), Axes(dim, channel_dim)
-        hard = lengths is None and gradient != "sigmoid"
-        eager = hard and x.numel() > 0 and only_backward()
-        # Inside the filter's own gradient the front runs once more for each piece; where there
-        # are no pieces, it had better keep what it needs.
-        if eager and (around.front is None or in_many_pieces(0 not in axes, work)):
-            around = around._replace(tensors=tuple(value.to(dtype) for value in around.tensors))
-            return eager_filter(work, whole, local, theta, axes, gradient, around).to(x.dtype)
-        line = work if around.front is None else around.front(work, *around.tensors)
-        if eager:
-            out = eager_filter(line, whole, local, theta, axes, gradient, BARE)
-        elif hard:
-            core = compiled_filter if x.numel() > 0 and compiles_training(x) else plain_filter
-            out = core(line, whole, local, theta, axes, gradient)
-        else:
-            re, im = rdft(line, dim, lengths)
-            mask = None
-            if theta is not None:
-                num_bins = None if lengths is None else bins_of(lengths)
-                mask = adaptive_spectral_mask(
-                    re, im, theta, dim, channel_dim, gradient,
-                    temperature=temperature, num_bins=num_bins,
-                )  # fmt: skip
-            filtered = product(Pair(re, im), joined(whole, local, mask))
-            out = irdft(*filtered, n, dim, lengths)
-        return (work + out if around.residual else out).to(x.dtype)
+        work, axes = x.to(compute_dtype(x)), Axes(dim, channel_dim)
+        options = mask_options(gradient, temperature)
+        if _route.filter_(work, gradient == "sigmoid", lengths is not None) == "fast":
+            from skelfreq.functional import _filter_fast
 
-
-def bins_of(lengths: Tensor) -> Tensor:
-    """Return the number of bins of signals of ``lengths`` points; none for no points."""
-    return torch.where(lengths > 0, lengths.long() // 2 + 1, 0)
+            return _filter_fast.filter_once(work, whole, local, theta, axes, options).to(x.dtype)
+        return adaptive_filter(work, whole, local, theta, axes, options, lengths).to(x.dtype)
 
 
 def _two_axes(name: str, x: Tensor, dim: int, channel_dim: int) -> tuple[int, int]:
     dim = check_axis(name, x, dim)
-    if not -x.ndim <= channel_dim < x.ndim:
-        raise ValueError(
-            f"channel_dim must be an axis of {name} with shape {tuple(x.shape)}, got {channel_dim}."
-        )
-    channel_dim %= x.ndim
+    channel_dim = check_axis(name, x, channel_dim, argument="channel_dim")
     if channel_dim == dim:
         raise ValueError(f"channel_dim must be another axis than dim={dim}, got {channel_dim}.")
     return dim, channel_dim
@@ -295,7 +250,7 @@ def _two_axes(name: str, x: Tensor, dim: int, channel_dim: int) -> tuple[int, in
 
 def _one_number(threshold: Tensor | float, like: Tensor, dtype: torch.dtype) -> Tensor:
     if not isinstance(threshold, Tensor):
-        if not math.isfinite(threshold):
+        if not math.isfinite(check_number("threshold", threshold)):
             raise ValueError(f"threshold must be finite, got {threshold}.")
         return torch.full((), threshold, dtype=dtype, device=like.device)
     if threshold.numel() != 1:

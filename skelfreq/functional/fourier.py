@@ -10,19 +10,15 @@ from skelfreq._checks import (
     check_axis,
     check_floating,
     check_int,
-    check_lengths,
     compute_dtype,
+    named_options,
 )
-from skelfreq.functional._basis import apply_along, basis, padded_dft_basis, zero_padding
-
-# Up to here one product is at least as fast as an FFT that hands over two real tensors
-# (`benchmarks/dct_crossover.py`).
-DFT_BASIS_MAX_POINTS = 128
-# Compiled and exported graphs keep the product longer: it spares them the complex numbers.
-COMPILED_DFT_BASIS_MAX_POINTS = 512
+from skelfreq.functional._axis import check_lengths
+from skelfreq.functional._fourier_plain import from_pair, to_pair
 
 
-def rdft(x: Tensor, dim: int = -1, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
+@named_options
+def rdft(x: Tensor, *, dim: int, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Orthonormal DFT of a real signal along one axis, as a real pair.
 
     Parameters
@@ -33,7 +29,7 @@ def rdft(x: Tensor, dim: int = -1, lengths: Tensor | None = None) -> tuple[Tenso
         Axis to transform.
     lengths : Tensor, optional
         [N] integers along axis 0: the points really present. Sample i is transformed as a
-        signal of ``lengths[i]`` points: its bin k is k periods over those, and bins behind
+        signal of ``lengths[i]`` points: its bin k is k periods over those, and bins above
         ``lengths[i] // 2`` are 0. Checked and clamped as in :func:`dct`.
 
     Returns
@@ -65,33 +61,15 @@ def rdft(x: Tensor, dim: int = -1, lengths: Tensor | None = None) -> tuple[Tenso
     """
     check_floating("x", x)
     dim = check_axis("x", x, dim)
-    n = x.shape[dim]
-    bins = n // 2 + 1
     if lengths is not None:
-        check_lengths(lengths, x, dim)
+        lengths = check_lengths(lengths, x, dim)
     with autocast_off(x):
-        work = x.to(compute_dtype(x))
-        if lengths is not None:
-            lengths = lengths.to(x.device)
-            matrix = padded_dft_basis("rdft", lengths, n, work.dtype)
-            both = apply_along(matrix, zero_padding(work, lengths, dim), dim)
-            re, im = torch.split(both, [bins, bins], dim)
-        elif by_product(n) or x.numel() == 0:
-            both = apply_along(basis("rdft", n, work.dtype, x.device), work, dim)
-            re, im = torch.split(both, [bins, bins], dim)
-        else:
-            spectrum = torch.fft.rfft(work, dim=dim, norm="ortho")
-            re, im = spectrum.real, spectrum.imag
+        re, im = to_pair(x.to(compute_dtype(x)), dim, lengths)
         return re.to(x.dtype), im.to(x.dtype)
 
 
-def by_product(n: int) -> bool:
-    """Whether axes of ``n`` points are multiplied by a basis."""
-    compiling = torch.compiler.is_compiling()
-    return n <= (COMPILED_DFT_BASIS_MAX_POINTS if compiling else DFT_BASIS_MAX_POINTS)
-
-
-def irdft(re: Tensor, im: Tensor, n: int, dim: int = -1, lengths: Tensor | None = None) -> Tensor:
+@named_options
+def irdft(re: Tensor, im: Tensor, n: int, *, dim: int, lengths: Tensor | None = None) -> Tensor:
     """Inverse of :func:`rdft`: a real signal of ``n`` points from half a spectrum.
 
     Parameters
@@ -105,7 +83,7 @@ def irdft(re: Tensor, im: Tensor, n: int, dim: int = -1, lengths: Tensor | None 
         Axis that holds the bins.
     lengths : Tensor, optional
         [N] integers: only the first ``lengths[i] // 2 + 1`` bins of sample i count, and points
-        behind ``lengths[i]`` are 0.
+        from ``lengths[i]`` on are 0.
 
     Returns
     -------
@@ -137,28 +115,16 @@ def irdft(re: Tensor, im: Tensor, n: int, dim: int = -1, lengths: Tensor | None 
     if re.shape != im.shape:
         raise ValueError(f"im must have the shape of re, {tuple(re.shape)}, got {tuple(im.shape)}.")
     dim = check_axis("re", re, dim)
-    check_int("n", n, 1)
+    n = check_int("n", n, 1)
     if re.shape[dim] != n // 2 + 1:
         raise ValueError(
             f"re must have {n // 2 + 1} bins along dim={dim} for n={n} points, got {re.shape[dim]}."
         )
     if lengths is not None:
-        check_lengths(lengths, re, dim, n)
-    dtype = compute_dtype(re)
+        lengths = check_lengths(lengths, re, dim, n)
     with autocast_off(re):
-        work_re, work_im = re.to(dtype), im.to(dtype)
-        if lengths is not None:
-            matrix = padded_dft_basis("irdft", lengths.to(re.device), n, dtype)
-            out = apply_along(matrix, torch.cat([work_re, work_im], dim), dim)
-        elif by_product(n) or re.numel() == 0:
-            both = torch.cat([work_re, work_im], dim)
-            out = apply_along(basis("irdft", n, dtype, re.device), both, dim)
-        else:
-            index = torch.arange(re.shape[dim], device=re.device)
-            inner = ((index > 0) & (2 * index != n)).view(-1, *[1] * (re.ndim - 1 - dim))
-            spectrum = torch.complex(work_re, torch.where(inner, work_im, 0.0))
-            out = torch.fft.irfft(spectrum, n=n, dim=dim, norm="ortho")
-        return out.to(re.dtype)
+        dtype = compute_dtype(re)
+        return from_pair(re.to(dtype), im.to(dtype), n, dim, lengths).to(re.dtype)
 
 
 def relative_log_amplitude(tokens: Tensor, dim: int) -> Tensor:
@@ -200,7 +166,7 @@ def relative_log_amplitude(tokens: Tensor, dim: int) -> Tensor:
     tensor(0.)
     """
     check_floating("tokens", tokens)
-    re, im = rdft(tokens.to(compute_dtype(tokens)), dim)
+    re, im = rdft(tokens.to(compute_dtype(tokens)), dim=dim)
     last = re.shape[dim] - 1
     power = re.square() + im.square()
     # The root has no gradient at 0, an exactly empty bin.

@@ -7,11 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from skelfreq._checks import check_axis, check_floating, check_int, check_lengths
-from skelfreq.functional._basis import zero_padding
+from skelfreq._checks import check_axis, check_floating, check_int, named_options
+from skelfreq.functional._axis import check_lengths, zero_padding
 
 
-def motion(x: Tensor, dim: int = -2, stride: int = 1, lengths: Tensor | None = None) -> Tensor:
+@named_options
+def motion(x: Tensor, *, dim: int = -2, stride: int = 1, lengths: Tensor | None = None) -> Tensor:
     """Frame difference ``x[t + stride] - x[t]``; the last ``stride`` frames are 0.
 
     Parameters
@@ -23,7 +24,7 @@ def motion(x: Tensor, dim: int = -2, stride: int = 1, lengths: Tensor | None = N
     stride : int
         Distance in frames, at least 1. From T frames on, the result is all 0.
     lengths : Tensor, optional
-        [N] frames really present; the last ``stride`` of them and all behind are 0.
+        [N] frames really present; the last ``stride`` of them and all others are 0.
 
     Returns
     -------
@@ -49,18 +50,19 @@ def motion(x: Tensor, dim: int = -2, stride: int = 1, lengths: Tensor | None = N
     """
     check_floating("x", x)
     dim = check_axis("x", x, dim)
-    check_int("stride", stride, 1)
+    stride = check_int("stride", stride, 1)
     if lengths is not None:
-        check_lengths(lengths, x, dim)
+        lengths = check_lengths(lengths, x, dim)
         x = zero_padding(x, lengths, dim)
     moving = max(x.shape[dim] - stride, 0)
     still = torch.zeros_like(x.narrow(dim, moving, x.shape[dim] - moving))
     difference = x.narrow(dim, x.shape[dim] - moving, moving) - x.narrow(dim, 0, moving)
     out = torch.cat([difference, still], dim)
-    return out if lengths is None else zero_padding(out, lengths.to(torch.int64) - stride, dim)
+    return out if lengths is None else zero_padding(out, lengths - stride, dim)
 
 
-def split_frames(x: Tensor, dim: int = -2) -> tuple[Tensor, Tensor]:
+@named_options
+def split_frames(x: Tensor, *, dim: int = -2) -> tuple[Tensor, Tensor]:
     """Split a clip into its 1st, 3rd, 5th … frame and its 2nd, 4th, 6th … frame.
 
     Parameters
@@ -99,7 +101,8 @@ def split_frames(x: Tensor, dim: int = -2) -> tuple[Tensor, Tensor]:
     return target, x[tuple(index)]
 
 
-def merge_frames(target: Tensor, online: Tensor, dim: int = -2) -> Tensor:
+@named_options
+def merge_frames(target: Tensor, online: Tensor, *, dim: int = -2) -> Tensor:
     """Interleave two branches again; the inverse of :func:`split_frames`.
 
     Parameters

@@ -1,9 +1,8 @@
 """Layers: parameters, shape checks and documentation in front of the functional core."""
 
-from skelfreq.nn._decoupling import FrameDecoupling, JointDecoupling
 from skelfreq.nn.ema import EMADualPath, cosine_momentum
 from skelfreq.nn.freq_enhance import FreqEnhance
-from skelfreq.nn.frest import FreS, FreST, FreT
+from skelfreq.nn.frest import FrameDecoupling, FreS, FreST, FreT, JointDecoupling
 from skelfreq.nn.masking import TubeMask, TubeMasking
 from skelfreq.nn.spectral import SpectralFilter
 from skelfreq.nn.ssfrm import SSFRM

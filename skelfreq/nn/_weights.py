@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 
-from skelfreq._checks import check_int, check_option
-from skelfreq.functional.filters import WEIGHTS
+from skelfreq._checks import check_option
+from skelfreq.functional.filters import WEIGHTS, Weight
 
+Init = Literal["normal", "identity"]
+Start = Literal["normal", "one", "zero"]
+INITS = ("normal", "identity")
 NORMAL_STD = 0.02
 
 
-def filter_shape(weight: str, channels: int, length: int | None, name: str) -> tuple[int, ...]:
+def filter_shape(weight: Weight, channels: int, length: int | None, name: str) -> tuple[int, ...]:
     """Return the shape of a filter; ``name`` is what the caller calls ``length``."""
     check_option("weight", weight, WEIGHTS)
-    check_int("channels", channels, 1)
-    if length is not None:
-        check_int(name, length, 1)
     if weight == "channel":
         return (channels, 2)
     if length is None:
@@ -25,23 +27,30 @@ def filter_shape(weight: str, channels: int, length: int | None, name: str) -> t
     return (bins, 2) if weight == "frequency" else (channels, bins, 2)
 
 
-def new_filter(shape: tuple[int, ...], start: str) -> Tensor:
-    """Return a filter: "normal" draws, "one" (1 + 0j) or "zero"."""
+@torch.no_grad()
+def fill_filter_(values: Tensor, start: Start) -> None:
+    """Draw a filter with σ = 0.02 from torch's global generator, or set it to 1 + 0j or 0."""
     if start == "normal":
-        return torch.randn(shape) * NORMAL_STD
-    values = torch.zeros(shape)
+        values.copy_(torch.randn(values.shape, dtype=values.dtype, device=values.device))
+        values.mul_(NORMAL_STD)
+        return
+    values.zero_()
     if start == "one":
         values[..., 0] = 1
-    return values
 
 
-def resize_filter(values: Tensor, old: int, new: int) -> Tensor:
-    """Read a filter [..., old//2+1, 2] at the relative frequencies k/new, linear between bins."""
-    last = values.shape[-2] - 1
+def resize_filter(values: Tensor, old: int, new: int, dim: int = -2) -> Tensor:
+    """Read a filter with old//2+1 bins along ``dim`` at the relative frequencies k/new.
+
+    Linear between the old bins, constant beyond the last one.
+    """
+    last = values.shape[dim] - 1
     position = torch.arange(new // 2 + 1, device=values.device).double() * (old / new)
     position = position.clamp(max=last)
     low = position.floor().long()
-    part = (position - low).to(values.dtype).unsqueeze(-1)
+    shape = [1] * values.ndim
+    shape[dim] = -1
+    part = (position - low).to(values.dtype).view(shape)
     high = (low + 1).clamp(max=last)
-    below, above = values.index_select(-2, low), values.index_select(-2, high)
+    below, above = values.index_select(dim, low), values.index_select(dim, high)
     return torch.lerp(below, above, part)

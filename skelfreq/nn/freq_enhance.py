@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import warnings
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from skelfreq._checks import check_axis, check_floating, check_int, check_option
-from skelfreq.functional.bands import apply_gain
-from skelfreq.functional.gains import band_slopes, gains_of_bands
+from skelfreq._checks import (
+    check_axis,
+    check_floating,
+    check_int,
+    check_number,
+    check_option,
+    named_options,
+)
+from skelfreq.functional.gains import LAST, Last, apply_gain, band_gains
 
 
 class FreqEnhance(nn.Module):
@@ -35,11 +44,13 @@ class FreqEnhance(nn.Module):
     divisor : int
         m of :func:`~skelfreq.functional.band_gains`.
     learnable : {"bands", "free", None}
-        "bands": ``weights`` [num_bands], initially 1, and ``strength`` are trained. "free"
+        "bands": ``weights`` [num_bands], initially 1, and ``strength`` [1] are trained. "free"
         (Ours† of the paper): ``weights`` [length] are the gains themselves, initially 1; bands,
         split and strength play no part. None: nothing is trained.
     last : {"include", "released"}
         Whether the highest coefficient belongs to the last band, or keeps gain 1.
+    device, dtype
+        Of the parameters.
 
     Shape
     -----
@@ -59,7 +70,8 @@ class FreqEnhance(nn.Module):
     Warns
     -----
     UserWarning
-        At construction, if no band ends at or below ``split``: nothing is then amplified.
+        At construction, if no band ends at or below ``split`` (nothing is then amplified), or if
+        all do (nothing is attenuated).
 
     Notes
     -----
@@ -76,45 +88,73 @@ class FreqEnhance(nn.Module):
     tensor([1.3000, 0.6900], grad_fn=<IndexBackward0>)
     """
 
-    slopes: Tensor
-
+    @named_options
     def __init__(
         self,
         length: int,
+        *,
         dim: int = -2,
         num_bands: int = 30,
         split: int = 35,
         strength: float = 0.3,
         divisor: int = 1,
-        learnable: str | None = "bands",
-        last: str = "include",
+        learnable: Literal["bands", "free"] | None = "bands",
+        last: Last = "include",
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        check_int("length", length, 1)
-        check_option("learnable", learnable, ("bands", "free", None))
-        if isinstance(dim, bool) or not isinstance(dim, int):
-            raise TypeError(f"dim must be an integer, got {dim!r}.")
-        if isinstance(strength, bool) or not isinstance(strength, (int, float)):
-            raise TypeError(f"strength must be a number, got {strength!r}.")
+        self.length = check_int("length", length, 1)
+        self.dim = check_int("dim", dim, -8, 7)
+        self.num_bands = check_int("num_bands", num_bands, 1)
+        self.split = check_int("split", split, 0)
+        self.divisor = check_int("divisor", divisor, 1)
+        self.initial_strength = check_number("strength", strength)
         if not math.isfinite(strength):
             raise ValueError(f"strength must be finite, got {strength}.")
-        slopes = band_slopes(length, num_bands, split, divisor, last)
-        self.length, self.dim, self.learnable = length, dim, learnable
-        self.num_bands, self.split, self.divisor, self.last = num_bands, split, divisor, last
-        if learnable == "free":
-            self.weights = nn.Parameter(torch.ones(length))
-            return
-        # Configuration, not state: it follows from the arguments.
-        self.register_buffer("slopes", slopes, persistent=False)
+        check_option("learnable", learnable, ("bands", "free", None))
+        check_option("last", last, LAST)
+        self.learnable, self.last = learnable, last
         trained = learnable == "bands"
-        self.weights = nn.Parameter(torch.ones(num_bands), requires_grad=trained)
-        self.strength = nn.Parameter(torch.tensor(float(strength)), requires_grad=trained)
-        if not bool((slopes > 0).any()):
-            warnings.warn(
-                f"no band of FreqEnhance is amplified: with length={length}, "
-                f"num_bands={num_bands} none ends at or below split={split}.",
-                stacklevel=2,
-            )
+        size = self.length if learnable == "free" else self.num_bands
+        weights = torch.empty(size, device=device, dtype=dtype)
+        self.weights = nn.Parameter(weights, requires_grad=learnable is not None)
+        if learnable != "free":
+            # One entry, for a parameter without an axis cannot be sharded.
+            level = torch.empty(1, device=device, dtype=dtype)
+            self.strength = nn.Parameter(level, requires_grad=trained)
+            self._warn_of_one_side()
+        self.reset_parameters()
+
+    def _warn_of_one_side(self) -> None:
+        n, bands, split = self.length, self.num_bands, self.split
+        ends = [i * (n - 1) // bands for i in range(bands + 1)]
+        ends[-1] = n if self.last == "include" else n - 1
+        filled = [end for start, end in itertools.pairwise(ends) if start < end]
+        found = f"with length={n}, num_bands={bands}"
+        if all(end > split for end in filled):
+            message = f"no band of FreqEnhance is amplified: {found} none ends at or below"
+        elif all(end <= split for end in filled):
+            message = f"no band of FreqEnhance is attenuated: {found} none ends above"
+        else:
+            return
+        warnings.warn(f"{message} split={split}.", stacklevel=4)
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Set all weights to 1 and the strength to its initial value."""
+        self.weights.fill_(1)
+        if self.learnable != "free":
+            self.strength.fill_(self.initial_strength)
+
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, *arguments: Any
+    ) -> None:
+        # Until 0.1.0 the strength was a scalar.
+        strength = state_dict.get(f"{prefix}strength")
+        if isinstance(strength, Tensor) and strength.ndim == 0:
+            state_dict[f"{prefix}strength"] = strength.reshape(1)
+        super()._load_from_state_dict(state_dict, prefix, *arguments)
 
     @classmethod
     def released(cls, length: int = 256) -> FreqEnhance:
@@ -135,6 +175,12 @@ class FreqEnhance(nn.Module):
         TypeError, ValueError
             As the constructor.
 
+        Warns
+        -----
+        UserWarning
+            As the constructor; also for a length at which the release rounds an edge of a band
+            one too low, where this layer differs from it (27 lengths between 31 and 2048).
+
         Notes
         -----
         Source: the released code; docs/freq_enhance.md lists where the paper differs from it.
@@ -144,14 +190,94 @@ class FreqEnhance(nn.Module):
         >>> FreqEnhance.released().gains[-1]
         tensor(1., grad_fn=<SelectBackward0>)
         """
-        return cls(length, dim=-1, num_bands=30, split=30, strength=0.3, last="released")
+        layer = cls(length, dim=-1, num_bands=30, split=30, strength=0.3, last="released")
+        # The release truncates an fp32 linspace.
+        edges = torch.linspace(0, layer.length - 1, 31, device="cpu").long().tolist()
+        moved = [i for i, edge in enumerate(edges) if edge != i * (layer.length - 1) // 30]
+        if moved:
+            warnings.warn(
+                f"FreqEnhance.released({length}) differs from the release, which rounds edge "
+                f"{moved[0]} of its bands to {edges[moved[0]]} instead of "
+                f"{moved[0] * (layer.length - 1) // 30}.",
+                stacklevel=2,
+            )
+        return layer
+
+    @classmethod
+    def from_fs_vae(
+        cls, state: Mapping[str, Tensor], *, prefix: str = "", length: int | None = None
+    ) -> FreqEnhance:
+        """Build the layer that an encoder of FS-VAE's released code trained.
+
+        Parameters
+        ----------
+        state : mapping of str to Tensor
+            ``state_dict`` of an encoder, or of a network that holds it.
+        prefix : str
+            What stands before the encoder's names, such as ``"sequence_encoder."``.
+        length : int, optional
+            Features; read from the encoder's first linear map if not given.
+
+        Returns
+        -------
+        FreqEnhance
+            Along the last axis, with the trained weights and strength.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As the constructor; a name that ``state`` lacks.
+
+        Notes
+        -----
+        Source: the names of the released code. Its number of bands, split and divisor are
+        parameters that get no gradient; here they are arguments.
+
+        Examples
+        --------
+        >>> state = {"k": torch.tensor(0.3), "freq_weights": torch.ones(30)}
+        >>> state |= {"split_freq": torch.tensor(30.0), "m": torch.tensor(1.0)}
+        >>> FreqEnhance.from_fs_vae(state, length=256).gains.shape
+        torch.Size([256])
+        """
+        names = ("k", "freq_weights", "split_freq", "m")
+        missing = [name for name in names if f"{prefix}{name}" not in state]
+        if missing:
+            raise ValueError(
+                f"state must hold {', '.join(names)} under prefix {prefix!r}, it lacks "
+                f"{', '.join(missing)}; its first names are {[*state][:3]}."
+            )
+        k, weights, split, divisor = (state[f"{prefix}{name}"].detach() for name in names)
+        if length is None:
+            maps = [v for name, v in state.items() if name.startswith(prefix) and v.ndim == 2]
+            if not maps:
+                raise ValueError("length must be given where state holds no linear map, got None.")
+            length = maps[0].shape[1]
+        layer = cls(
+            length,
+            dim=-1,
+            num_bands=weights.numel(),
+            split=int(split),
+            divisor=int(divisor),
+            last="released",
+            dtype=weights.dtype,
+        )
+        layer.load_state_dict({"weights": weights, "strength": k.reshape(1)})
+        return layer
 
     @property
     def gains(self) -> Tensor:
         """Gain of each coefficient, [length]."""
         if self.learnable == "free":
             return self.weights
-        return gains_of_bands(self.weights, self.strength, self.slopes)
+        return band_gains(
+            self.length,
+            self.weights,
+            self.split,
+            self.strength,
+            divisor=self.divisor,
+            last=self.last,
+        )
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Return ``x`` with the coefficients along ``dim`` scaled by :attr:`gains`.
@@ -166,7 +292,7 @@ class FreqEnhance(nn.Module):
                 f"x must have {self.length} points along dim={self.dim}, got {x.shape[dim]} "
                 f"(shape {tuple(x.shape)})."
             )
-        return apply_gain(x, self.gains, dim, lengths)
+        return apply_gain(x, self.gains, dim=dim, lengths=lengths)
 
     def extra_repr(self) -> str:
         """Return the configuration for ``print(layer)``."""

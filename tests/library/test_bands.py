@@ -22,13 +22,13 @@ def test_gain_scales_the_coefficients(signal: Signal, seed: int) -> None:
     gain = normal(x.shape[dim], seed=seed)
     spectrum = scipy.fft.dct(x.numpy(), norm="ortho", axis=dim)
     curve = gain.view([-1 if axis == dim % x.ndim else 1 for axis in range(x.ndim)]).numpy()
-    assert_close(apply_gain(x, gain, dim), scipy.fft.idct(spectrum * curve, norm="ortho", axis=dim))
+    assert_close(apply_gain(x, gain, dim=dim), scipy.fft.idct(spectrum * curve, norm="ortho", axis=dim))
 
 
 @given(signals())
 def test_unit_gain_is_the_identity(signal: Signal) -> None:
     x, dim = signal
-    assert_close(apply_gain(x, torch.ones(x.shape[dim], dtype=x.dtype), dim), x)
+    assert_close(apply_gain(x, torch.ones(x.shape[dim], dtype=x.dtype), dim=dim), x)
 
 
 @pytest.mark.parametrize("n", [12, 300])
@@ -39,8 +39,8 @@ def test_gain_broadcasts_over_the_other_axes(n: int, shape: tuple[int, ...], dim
     x, gain = normal(2, 3, n, 5), normal(*shape, n, seed=1)
     curve = gain if gain.ndim == 1 else gain.movedim(-1, -2)
     curve = curve[:, None] if gain.ndim == 1 else curve
-    expected = idct(dct(x, dim) * curve, dim)
-    assert_close(apply_gain(x, gain, dim), expected)
+    expected = idct(dct(x, dim=dim) * curve, dim=dim)
+    assert_close(apply_gain(x, gain, dim=dim), expected)
 
 
 def test_one_curve_for_each_channel() -> None:
@@ -55,7 +55,7 @@ def test_one_curve_for_each_channel() -> None:
 def test_gain_gradcheck(route: str, shape: tuple[int, ...], lengths: list[int] | None) -> None:
     x, gain = normal(2, 2, 4, 1).requires_grad_(), normal(*shape, seed=1).requires_grad_()
     present = None if lengths is None else torch.tensor(lengths)
-    function = lambda x, gain: apply_gain(x, gain, 2, present)  # noqa: E731
+    function = lambda x, gain: apply_gain(x, gain, dim=2, lengths=present)  # noqa: E731
     assert torch.autograd.gradcheck(function, (x, gain))
     assert torch.autograd.gradgradcheck(function, (x, gain))
 
@@ -84,13 +84,13 @@ def test_gain_gradients_of_every_way(
     x = normal(*(n if size == -1 else size for size in shape)).requires_grad_()
     gain = normal(n, seed=1).requires_grad_()
     assert _gain.by_operator(x, n) == (way == "operator")
-    expected = idct((dct(x, dim).movedim(dim, -1) * gain).movedim(-1, dim), dim)
-    assert_close(apply_gain(x, gain, dim), expected)
+    expected = idct((dct(x, dim=dim).movedim(dim, -1) * gain).movedim(-1, dim), dim=dim)
+    assert_close(apply_gain(x, gain, dim=dim), expected)
     above = normal(*x.shape, seed=2)
-    once = torch.autograd.grad(apply_gain(x, gain, dim), (x, gain), above)
+    once = torch.autograd.grad(apply_gain(x, gain, dim=dim), (x, gain), above)
     for got, value in zip(once, torch.autograd.grad(expected, (x, gain), above), strict=True):
         assert_close(got, value)
-    function = lambda x, gain: apply_gain(x, gain, dim)  # noqa: E731
+    function = lambda x, gain: apply_gain(x, gain, dim=dim)  # noqa: E731
     assert torch.autograd.gradcheck(function, (x, gain))
     assert torch.autograd.gradgradcheck(function, (x, gain))
 
@@ -115,7 +115,7 @@ def test_gradients_of_a_gain_made_from_the_input(rows: int, n: int) -> None:
     x = normal(rows, n).requires_grad_()
 
     def loss(x: Tensor) -> Tensor:
-        return apply_gain(x, x.mean(0).sigmoid()).square().sum()
+        return apply_gain(x, x.mean(0).sigmoid(), dim=-1).square().sum()
 
     once = torch.autograd.grad(loss(x), x)[0]
     kept = torch.autograd.grad(loss(x), x, create_graph=True)[0]
@@ -126,11 +126,11 @@ def test_gradients_of_a_gain_made_from_the_input(rows: int, n: int) -> None:
 @pytest.mark.parametrize("n", [12, 600])
 def test_gain_vmap_and_jvp(n: int) -> None:
     x, gain, tangent = normal(4, 3, n), normal(4, n, seed=1), normal(4, 3, n, seed=2)
-    expected = torch.stack([apply_gain(a, b) for a, b in zip(x, gain, strict=True)])
+    expected = torch.stack([apply_gain(a, b, dim=-1) for a, b in zip(x, gain, strict=True)])
     assert_close(torch.func.vmap(apply_gain)(x, gain), expected)
     value, slope = torch.func.jvp(apply_gain, (x[0], gain[0]), (tangent[0], gain[1]))
     assert_close(value, expected[0])
-    assert_close(slope, apply_gain(tangent[0], gain[0]) + apply_gain(x[0], gain[1]))
+    assert_close(slope, apply_gain(tangent[0], gain[0], dim=-1) + apply_gain(x[0], gain[1], dim=-1))
 
 
 @pytest.mark.parametrize("shape", [(20,), (3, 1, 20)])
@@ -138,17 +138,17 @@ def test_gain_ignores_padding(shape: tuple[int, ...]) -> None:
     x, gain, lengths = normal(4, 3, 20, 2), normal(*shape, seed=1), torch.tensor([20, 11, 1, 0])
     for sample, length in zip(x, lengths, strict=True):
         sample[:, length:] = float("nan")
-    result = apply_gain(x, gain, 2, lengths)
+    result = apply_gain(x, gain, dim=2, lengths=lengths)
     for sample, out, length in zip(x, result, lengths, strict=True):
         assert not out[:, length:].any()
         if length > 0:
-            assert_close(out[:, :length], apply_gain(sample[:, :length], gain[..., :length], 1))
+            assert_close(out[:, :length], apply_gain(sample[:, :length], gain[..., :length], dim=1))
 
 
 def test_gain_follows_the_dtype_of_x() -> None:
     x, gain = normal(2, 25, dtype=torch.bfloat16), normal(25, seed=1)
-    assert_rounded(apply_gain(x, gain), apply_gain(x.double(), gain.float().double()))
-    assert apply_gain(normal(2, 25), gain.float()).dtype == torch.float64
+    assert_rounded(apply_gain(x, gain, dim=-1), apply_gain(x.double(), gain.float().double(), dim=-1))
+    assert apply_gain(normal(2, 25), gain.float(), dim=-1).dtype == torch.float64
 
 
 # --- split_bands --------------------------------------------------------------------------------
@@ -159,12 +159,12 @@ def test_bands_add_up_and_do_not_overlap(signal: Signal, data: st.DataObject) ->
     x, dim = signal
     n = x.shape[dim]
     cutoff = data.draw(st.integers(0, n))
-    low, high = split_bands(x, cutoff, dim)
+    low, high = split_bands(x, cutoff, dim=dim)
     assert_close(low + high, x)
     scale = float(x.abs().max()) * TOLERANCE[torch.float64]
-    spectrum, limit = dct(x, dim), 10 * scale
+    spectrum, limit = dct(x, dim=dim), 10 * scale
     for band, kept in ((low, slice(0, cutoff)), (high, slice(cutoff, n))):
-        coefficients = dct(band, dim).movedim(dim, 0)
+        coefficients = dct(band, dim=dim).movedim(dim, 0)
         expected = torch.zeros_like(coefficients)
         expected[kept] = spectrum.movedim(dim, 0)[kept]
         assert float((coefficients - expected).abs().max()) <= limit
@@ -177,8 +177,8 @@ def test_splitting_a_band_again_changes_nothing(signal: Signal, data: st.DataObj
     x, dim = signal
     cutoff = data.draw(st.integers(0, x.shape[dim]))
     limit = 10 * TOLERANCE[torch.float64] * float(x.abs().max())
-    for index, band in enumerate(split_bands(x, cutoff, dim)):
-        again = split_bands(band, cutoff, dim)
+    for index, band in enumerate(split_bands(x, cutoff, dim=dim)):
+        again = split_bands(band, cutoff, dim=dim)
         assert float((again[index] - band).abs().max()) <= limit
         assert float(again[1 - index].abs().max()) <= limit
 
@@ -186,9 +186,9 @@ def test_splitting_a_band_again_changes_nothing(signal: Signal, data: st.DataObj
 @pytest.mark.parametrize("n", [1, 25, 300])
 def test_extreme_cutoffs(n: int) -> None:
     x = normal(2, n)
-    low, high = split_bands(x, 0)
+    low, high = split_bands(x, 0, dim=-1)
     assert not low.any() and torch.equal(high, x)
-    low, high = split_bands(x, n)
+    low, high = split_bands(x, n, dim=-1)
     assert_close(low, x)
     assert float(high.abs().max()) < 10 * TOLERANCE[torch.float64]
 
@@ -204,11 +204,11 @@ def test_bands_ignore_padding(cutoff: int) -> None:
     x, lengths = normal(4, 3, 20, 2), torch.tensor([20, 11, 2, 0])
     for sample, length in zip(x, lengths, strict=True):
         sample[:, length:] = float("inf")
-    low, high = split_bands(x, cutoff, 2, lengths)
+    low, high = split_bands(x, cutoff, dim=2, lengths=lengths)
     for sample, length, *bands in zip(x, lengths, low, high, strict=True):
         assert not any(band[:, length:].any() for band in bands)
         if length > 0:
-            expected = split_bands(sample[:, :length], min(cutoff, int(length)), 1)
+            expected = split_bands(sample[:, :length], min(cutoff, int(length)), dim=1)
             for band, value in zip(bands, expected, strict=True):
                 error = (band[:, :length] - value).abs().max()
                 assert float(error) < 10 * TOLERANCE[torch.float64]
@@ -217,12 +217,12 @@ def test_bands_ignore_padding(cutoff: int) -> None:
 def test_bands_gradcheck(route: str) -> None:
     x = normal(2, 6, 2).requires_grad_()
     for lengths in (None, torch.tensor([6, 4])):
-        assert torch.autograd.gradcheck(lambda x, p=lengths: split_bands(x, 2, 1, p), x)
+        assert torch.autograd.gradcheck(lambda x, p=lengths: split_bands(x, 2, dim=1, lengths=p), x)
 
 
 def test_bands_in_half_precision() -> None:
     x = normal(2, 25, dtype=torch.bfloat16)
-    for band, exact in zip(split_bands(x, 5), split_bands(x.double(), 5), strict=True):
+    for band, exact in zip(split_bands(x, 5, dim=-1), split_bands(x.double(), 5, dim=-1), strict=True):
         assert band.dtype == torch.bfloat16
         assert_rounded(band, exact)
 
@@ -242,7 +242,7 @@ def test_band_limited_signals_are_exact(n: int, size: int) -> None:
     order = min(n, size)
     # Angles up to pi * order lose digits in the cosines of the reference.
     tolerance = 10 * TOLERANCE[torch.float64]
-    assert_close(resample(cosines(n, order), size), cosines(size, order), tolerance)
+    assert_close(resample(cosines(n, order), size, dim=-1), cosines(size, order), tolerance)
 
 
 @given(signals(), st.sampled_from([1, 2, 7, 64, 256, 257, 300]))
@@ -252,7 +252,7 @@ def test_resample_equals_scipy_with_zero_padding(signal: Signal, size: int) -> N
     spectrum = scipy.fft.dct(x.numpy(), norm="ortho", axis=dim)
     # scipy's n cuts or zero-pads the coefficients.
     expected = scipy.fft.idct(spectrum, n=size, norm="ortho", axis=dim) * (size / n) ** 0.5
-    assert_close(resample(x, size, dim), expected)
+    assert_close(resample(x, size, dim=dim), expected)
 
 
 @given(signals(), st.sampled_from([1, 2, 16, 31, 300]))
@@ -260,32 +260,32 @@ def test_constants_stay(signal: Signal, size: int) -> None:
     shape = list(signal.x.shape)
     x = torch.full(shape, 1.7, dtype=torch.float64)
     shape[signal.dim] = size
-    assert_close(resample(x, size, signal.dim), torch.full(shape, 1.7, dtype=torch.float64))
+    assert_close(resample(x, size, dim=signal.dim), torch.full(shape, 1.7, dtype=torch.float64))
 
 
 @given(signals())
 def test_same_size_is_the_identity(signal: Signal) -> None:
     x, dim = signal
-    assert_close(resample(x, x.shape[dim], dim), x)
+    assert_close(resample(x, x.shape[dim], dim=dim), x)
 
 
 @given(signals(), st.integers(0, 200))
 def test_up_then_down_is_the_identity(signal: Signal, extra: int) -> None:
     x, dim = signal
     n = x.shape[dim]
-    assert_close(resample(resample(x, n + extra, dim), n, dim), x)
+    assert_close(resample(resample(x, n + extra, dim=dim), n, dim=dim), x)
 
 
 def test_resample_gradcheck(route: str) -> None:
     x = normal(2, 6, 2).requires_grad_()
     for size in (1, 4, 9):
-        assert torch.autograd.gradcheck(lambda x, s=size: resample(x, s, 1), x)
+        assert torch.autograd.gradcheck(lambda x, s=size: resample(x, s, dim=1), x)
 
 
 @pytest.mark.parametrize("size", [10, 300])
 def test_resample_in_half_precision(size: int) -> None:
     x = normal(2, 25, dtype=torch.float16)
-    assert_rounded(resample(x, size), resample(x.double(), size))
+    assert_rounded(resample(x, size, dim=-1), resample(x.double(), size, dim=-1))
 
 
 # --- Errors -------------------------------------------------------------------------------------
@@ -296,21 +296,21 @@ X = torch.zeros(2, 3, 6)
 @pytest.mark.parametrize(
     ("call", "error", "words"),
     [
-        (lambda: apply_gain(X, torch.ones(5)), ValueError, ["gain", "6 entries", "(5,)"]),
-        (lambda: apply_gain(X, torch.ones(())), ValueError, ["gain", "6 entries", "()"]),
-        (lambda: apply_gain(X, torch.ones(1, 1, 1, 6)), ValueError, ["gain", "at most 3", "4"]),
-        (lambda: apply_gain(X, torch.ones(4, 6)), ValueError, ["gain", "(3,)", "(4, 6)"]),
-        (lambda: apply_gain(X, torch.ones(2, 6)), ValueError, ["gain", "(3,)", "(2, 6)"]),
-        (lambda: apply_gain(X, torch.ones(6).long()), TypeError, ["gain", "int64"]),
-        (lambda: apply_gain(X, [1.0] * 6), TypeError, ["gain", "list"]),
-        (lambda: split_bands(X, -1), ValueError, ["cutoff", "0 and 6", "-1"]),
-        (lambda: split_bands(X, 7), ValueError, ["cutoff", "0 and 6", "7"]),
-        (lambda: split_bands(X, 2.0), TypeError, ["cutoff", "2.0"]),
-        (lambda: split_bands(X.int(), 2), TypeError, ["x", "int32"]),
-        (lambda: resample(X, 0), ValueError, ["size", "at least 1", "0"]),
-        (lambda: resample(X, 2.5), TypeError, ["size", "2.5"]),
+        (lambda: apply_gain(X, torch.ones(5), dim=-1), ValueError, ["gain", "6 entries", "(5,)"]),
+        (lambda: apply_gain(X, torch.ones(()), dim=-1), ValueError, ["gain", "6 entries", "()"]),
+        (lambda: apply_gain(X, torch.ones(1, 1, 1, 6), dim=-1), ValueError, ["gain", "at most 3", "4"]),
+        (lambda: apply_gain(X, torch.ones(4, 6), dim=-1), ValueError, ["gain", "(3,)", "(4, 6)"]),
+        (lambda: apply_gain(X, torch.ones(2, 6), dim=-1), ValueError, ["gain", "(3,)", "(2, 6)"]),
+        (lambda: apply_gain(X, torch.ones(6).long(), dim=-1), TypeError, ["gain", "int64"]),
+        (lambda: apply_gain(X, [1.0] * 6, dim=-1), TypeError, ["gain", "list"]),
+        (lambda: split_bands(X, -1, dim=-1), ValueError, ["cutoff", "0 and 6", "-1"]),
+        (lambda: split_bands(X, 7, dim=-1), ValueError, ["cutoff", "0 and 6", "7"]),
+        (lambda: split_bands(X, 2.0, dim=-1), TypeError, ["cutoff", "2.0"]),
+        (lambda: split_bands(X.int(), 2, dim=-1), TypeError, ["x", "int32"]),
+        (lambda: resample(X, 0, dim=-1), ValueError, ["size", "at least 1", "0"]),
+        (lambda: resample(X, 2.5, dim=-1), TypeError, ["size", "2.5"]),
         (lambda: resample(X, 4, dim=3), ValueError, ["dim=3", "(2, 3, 6)"]),
-        (lambda: resample(torch.zeros(0), 4), ValueError, ["at least 1", "0"]),
+        (lambda: resample(torch.zeros(0), 4, dim=-1), ValueError, ["at least 1", "0"]),
     ],
 )
 def test_errors(call, error, words) -> None:

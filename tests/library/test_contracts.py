@@ -84,13 +84,13 @@ class Case:
 
 CASES = {
     "ssfrm": Case(partial(SSFRM, WIDTH), features),
-    "ssfrm_own_rate": Case(partial(SSFRM, WIDTH, 2, 4, low_rate="own", groups=2), features),
+    "ssfrm_own_rate": Case(partial(SSFRM, WIDTH, 2, hidden_channels=4, low_rate="own", groups=2), features),
     "ssfrm_out_frames": Case(partial(SSFRM, WIDTH, out_frames=20), features),
     "tube_masking": Case(partial(TubeMasking, JOINTS, 0.6, 2), tokens, random=True, frames_axis=1),
     "mask_and_restore": Case(MaskAndRestore, tokens_and_mask, frames_axis=1),
     "ema": Case(lambda: EMADualPath(SSFRM(WIDTH)), two_features),
     "spectral_filter": Case(partial(SpectralFilter, WIDTH), features),
-    "spectral_filter_joints": Case(partial(SpectralFilter, WIDTH, JOINTS, -1, "full"), features),
+    "spectral_filter_joints": Case(partial(SpectralFilter, WIDTH, JOINTS, dim=-1, weight="full"), features),
     "fres": Case(partial(FreS, WIDTH, JOINTS, weight="frequency"), features),
     "fret": Case(partial(FreT, WIDTH, STEPS, weight="full", threshold=0.5), features),
     "fret_bare": Case(
@@ -103,7 +103,7 @@ CASES = {
     "freq_enhance_fixed": Case(
         partial(FreqEnhance, STEPS, num_bands=3, split=2, learnable=None), features
     ),
-    "freq_enhance_joints": Case(partial(FreqEnhance, JOINTS, -1, 30, 4, divisor=2), features),
+    "freq_enhance_joints": Case(partial(FreqEnhance, JOINTS, dim=-1, num_bands=30, split=4, divisor=2), features),
     "freq_enhance_released": Case(partial(FreqEnhance.released, JOINTS), features),
 }
 every = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
@@ -456,22 +456,22 @@ def test_onnx_of_a_clip_beyond_the_eager_product(model: nn.Module) -> None:
 # --- The functional core ------------------------------------------------------------------------
 
 CORE = {
-    "dct": lambda x: F.dct(x, 2),
-    "dct_unscaled": lambda x: F.dct(x, 2, None),
-    "idct": lambda x: F.idct(x, 2),
-    "apply_gain": lambda x: F.apply_gain(x, torch.ones_like(x[0, 0, :, 0]).cumsum(0).rsqrt(), 2),
-    "split_bands": lambda x: F.split_bands(x, 3, 2),
-    "resample": lambda x: F.resample(x, 20, 2),
-    "motion": lambda x: F.motion(x, 2),
-    "split_frames": lambda x: F.split_frames(x, 2),
-    "merge_frames": lambda x: F.merge_frames(x, x, 2),
-    "rdft": lambda x: F.rdft(x, 2),
+    "dct": lambda x: F.dct(x, dim=2),
+    "dct_unscaled": lambda x: F.dct(x, dim=2, norm=None),
+    "idct": lambda x: F.idct(x, dim=2),
+    "apply_gain": lambda x: F.apply_gain(x, torch.ones_like(x[0, 0, :, 0]).cumsum(0).rsqrt(), dim=2),
+    "split_bands": lambda x: F.split_bands(x, 3, dim=2),
+    "resample": lambda x: F.resample(x, 20, dim=2),
+    "motion": lambda x: F.motion(x, dim=2),
+    "split_frames": lambda x: F.split_frames(x, dim=2),
+    "merge_frames": lambda x: F.merge_frames(x, x, dim=2),
+    "rdft": lambda x: F.rdft(x, dim=2),
     "motion_loss": lambda x: F.motion_reconstruction_loss(x, x + 1),
     "frequency_loss": lambda x: F.frequency_reconstruction_loss(x, 2 * x, x, 3),
     "log_amplitude": lambda x: F.relative_log_amplitude(x, 2),
-    "spectral_mask": lambda x: F.adaptive_spectral_mask(*F.rdft(x, 2), 0.5, 2, 1),
+    "spectral_mask": lambda x: F.adaptive_spectral_mask(*F.rdft(x, dim=2), 0.5, dim=2, channel_dim=1),
     "spectral_filter": lambda x: F.spectral_filter(x, *filters(x), 0.5),
-    "enhance": lambda x: F.apply_gain(x, F.band_gains(x.shape[2], x[0, :, 0, 0], 4, 0.3), 2),
+    "enhance": lambda x: F.apply_gain(x, F.band_gains(x.shape[2], x[0, :, 0, 0], 4, 0.3), dim=2),
     "calibrated": lambda x: F.calibrated_alignment_loss(x, 2 * x, float(x[0].numel())),
     "divergence": lambda x: F.kl_to_standard_normal(x, 2 * x),
     "decouple": lambda x: F.decouple(x, torch.ones_like(x[0, :, :3, 0]), torch.eye(3).to(x)),
@@ -567,9 +567,9 @@ def test_gain_compiles(fresh_dynamo: None) -> None:
     compiled = torch.compile(F.apply_gain, backend="aot_eager", fullgraph=True, dynamic=True)
     for frames in (8, 30):
         x, gain = normal(2, 3, frames, 4), normal(frames, seed=1)
-        assert_close(compiled(x, gain, 2), F.apply_gain(x, gain, 2))
+        assert_close(compiled(x, gain, 2), F.apply_gain(x, gain, dim=2))
         curves = normal(3, 1, frames, seed=2)
-        assert_close(compiled(x, curves, 2), F.apply_gain(x, curves, 2))
+        assert_close(compiled(x, curves, 2), F.apply_gain(x, curves, dim=2))
 
 
 def test_tube_mask_with_a_dynamic_number_of_steps(fresh_dynamo: None) -> None:
@@ -623,8 +623,8 @@ def test_cuda_does_not_wait_for_the_device() -> None:
     try:
         for function in CORE.values():
             function(x)
-        F.dct(x, 2, lengths=lengths)
-        F.motion(x, 2, lengths=lengths)
+        F.dct(x, dim=2, lengths=lengths)
+        F.motion(x, dim=2, lengths=lengths)
         dual(x, x)
         dual.update()
         TubeMasking(25)(torch.zeros(2, 30, 25, 4, device="cuda"))
@@ -637,8 +637,8 @@ def test_cuda_does_not_wait_for_the_device() -> None:
 def test_cuda_autocast_leaves_transforms_alone(dtype: torch.dtype) -> None:
     x = normal(2, 3, 30, 4, dtype=torch.float32).cuda()
     with torch.autocast("cuda", dtype=dtype):
-        results = tree_leaves(F.split_bands(x, 4, 2))
-    for got, value in zip(results, tree_leaves(F.split_bands(x.double(), 4, 2)), strict=True):
+        results = tree_leaves(F.split_bands(x, 4, dim=2))
+    for got, value in zip(results, tree_leaves(F.split_bands(x.double(), 4, dim=2)), strict=True):
         assert_close(got, value, RUNTIME)
 
 

@@ -37,14 +37,14 @@ def scipy_idct(x: torch.Tensor, dim: int = -1, norm: str | None = "ortho") -> np
 @given(signals(), norms)
 def test_inverse_undoes_the_transform(signal: Signal, norm: str | None) -> None:
     x, dim = signal
-    assert_close(idct(dct(x, dim, norm), dim, norm), x)
-    assert_close(dct(idct(x, dim, norm), dim, norm), x)
+    assert_close(idct(dct(x, dim=dim, norm=norm), dim=dim, norm=norm), x)
+    assert_close(dct(idct(x, dim=dim, norm=norm), dim=dim, norm=norm), x)
 
 
 @given(signals())
 def test_parseval(signal: Signal) -> None:
     x, dim = signal
-    assert_close(dct(x, dim).square().sum(dim), x.square().sum(dim))
+    assert_close(dct(x, dim=dim).square().sum(dim), x.square().sum(dim))
 
 
 @given(signals(), norms, st.floats(-3, 3))
@@ -52,12 +52,12 @@ def test_linear(signal: Signal, norm: str | None, factor: float) -> None:
     x, dim = signal
     other = normal(*x.shape, seed=1)
     assert_close(
-        dct(x + factor * other, dim, norm), dct(x, dim, norm) + factor * dct(other, dim, norm)
+        dct(x + factor * other, dim=dim, norm=norm), dct(x, dim=dim, norm=norm) + factor * dct(other, dim=dim, norm=norm)
     )
 
 
 def test_constant_has_only_the_first_coefficient() -> None:
-    spectrum = dct(torch.full((2, 25), 3.0, dtype=torch.float64))
+    spectrum = dct(torch.full((2, 25), 3.0, dtype=torch.float64), dim=-1)
     assert_close(spectrum[:, 0], torch.full((2,), 15.0))
     assert float(spectrum[:, 1:].abs().max()) < TOLERANCE[torch.float64]
 
@@ -68,16 +68,16 @@ def test_constant_has_only_the_first_coefficient() -> None:
 @given(signals(), norms)
 def test_equals_scipy_along_any_axis(signal: Signal, norm: str | None) -> None:
     x, dim = signal
-    assert_close(dct(x, dim, norm), scipy_dct(x, dim, norm))
-    assert_close(idct(x, dim, norm), scipy_idct(x, dim, norm))
+    assert_close(dct(x, dim=dim, norm=norm), scipy_dct(x, dim, norm))
+    assert_close(idct(x, dim=dim, norm=norm), scipy_idct(x, dim, norm))
 
 
 @pytest.mark.parametrize("norm", ["ortho", None])
 def test_equals_scipy_at_every_length(norm: str | None) -> None:
     for n in (*range(1, 301), 512, 1023, 8192):
         x = normal(2, n, seed=n)
-        assert_close(dct(x, norm=norm), scipy_dct(x, norm=norm))
-        assert_close(idct(x, norm=norm), scipy_idct(x, norm=norm))
+        assert_close(dct(x, norm=norm, dim=-1), scipy_dct(x, norm=norm))
+        assert_close(idct(x, norm=norm, dim=-1), scipy_idct(x, norm=norm))
 
 
 def test_equals_stored_scipy(golden_path: Path) -> None:
@@ -85,16 +85,16 @@ def test_equals_stored_scipy(golden_path: Path) -> None:
     for n in golden["ns"]:
         x = torch.from_numpy(golden[f"n{n}_x"])
         for name, norm in (("none", None), ("ortho", "ortho")):
-            assert_close(dct(x, norm=norm), golden[f"n{n}_dct2_{name}"], GOLDEN)
-            assert_close(idct(x, norm=norm), golden[f"n{n}_idct2_{name}"], GOLDEN)
+            assert_close(dct(x, norm=norm, dim=-1), golden[f"n{n}_dct2_{name}"], GOLDEN)
+            assert_close(idct(x, norm=norm, dim=-1), golden[f"n{n}_idct2_{name}"], GOLDEN)
 
 
 @pytest.mark.parametrize("n", [1, 2, 25, 31, 64, 120, 300])
 def test_both_routes_equal_scipy(route: str, n: int) -> None:
     x = normal(2, n, 3, seed=n)
     for norm in NORMS:
-        assert_close(dct(x, 1, norm), scipy_dct(x, 1, norm))
-        assert_close(idct(x, 1, norm), scipy_idct(x, 1, norm))
+        assert_close(dct(x, dim=1, norm=norm), scipy_dct(x, 1, norm))
+        assert_close(idct(x, dim=1, norm=norm), scipy_idct(x, 1, norm))
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 60, 5), (60, 2), (2, 60)])
@@ -104,13 +104,13 @@ def test_routes_agree_everywhere_with_their_gradients(
     dim = shape.index(60)
     gain = normal(60, seed=3).requires_grad_()
     functions = (
-        lambda x: dct(x, dim, None),
-        lambda x: idct(x, dim, None),
-        lambda x: apply_gain(x, gain, dim),
-        lambda x: split_bands(x, 17, dim)[0],
-        lambda x: split_bands(x, 17, dim)[1],
-        lambda x: resample(x, 45, dim),
-        lambda x: resample(x, 77, dim),
+        lambda x: dct(x, dim=dim, norm=None),
+        lambda x: idct(x, dim=dim, norm=None),
+        lambda x: apply_gain(x, gain, dim=dim),
+        lambda x: split_bands(x, 17, dim=dim)[0],
+        lambda x: split_bands(x, 17, dim=dim)[1],
+        lambda x: resample(x, 45, dim=dim),
+        lambda x: resample(x, 77, dim=dim),
     )
     for function in functions:
         results = []
@@ -134,15 +134,15 @@ def test_matrix_is_orthogonal_and_the_transform(n: int) -> None:
     assert_close(matrix @ matrix.T, torch.eye(n))
     assert_close(matrix, scipy.fft.dct(np.eye(n), norm="ortho", axis=0))
     x = normal(n, 2)
-    assert_close(matrix @ x, dct(x, 0))
+    assert_close(matrix @ x, dct(x, dim=0))
 
 
 def test_matrix_is_a_fresh_copy() -> None:
     x = normal(4, 9)
-    before = dct(x)
+    before = dct(x, dim=-1)
     dct_matrix(9, dtype=torch.float64).zero_()
     assert_close(dct_matrix(9, dtype=torch.float64).square().sum(), torch.tensor(9.0))
-    assert torch.equal(dct(x), before)
+    assert torch.equal(dct(x, dim=-1), before)
 
 
 def test_matrix_dtype() -> None:
@@ -199,13 +199,13 @@ def test_lengths_of_any_integer_dtype(dtype: torch.dtype) -> None:
     x = normal(2, 3, 100)
     lengths = torch.tensor([37, 100])
     for norm in ("ortho", None):
-        expected = dct(x, -1, norm, lengths)
-        assert torch.equal(dct(x, -1, norm, lengths.to(dtype)), expected)
+        expected = dct(x, dim=-1, norm=norm, lengths=lengths)
+        assert torch.equal(dct(x, dim=-1, norm=norm, lengths=lengths.to(dtype)), expected)
 
 
 def test_full_lengths_change_nothing() -> None:
     x = normal(3, 2, 31, 2)
-    assert_close(dct(x, 2, lengths=torch.full((3,), 31)), dct(x, 2))
+    assert_close(dct(x, dim=2, lengths=torch.full((3,), 31)), dct(x, dim=2))
 
 
 # --- Precision ----------------------------------------------------------------------------------
@@ -220,10 +220,10 @@ def test_half_precision_is_rounded_once(dtype: torch.dtype, n: int, autocast: bo
     lengths = torch.tensor([n, n - 3])
     with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
         for norm in ("ortho", None):
-            assert dct(x, 2, norm).dtype == dtype
-            assert_rounded(dct(x, 2, norm), dct(exact, 2, norm))
-            assert_rounded(idct(x, 2, norm), idct(exact, 2, norm))
-        assert_rounded(dct(x, 2, lengths=lengths), dct(exact, 2, lengths=lengths))
+            assert dct(x, dim=2, norm=norm).dtype == dtype
+            assert_rounded(dct(x, dim=2, norm=norm), dct(exact, dim=2, norm=norm))
+            assert_rounded(idct(x, dim=2, norm=norm), idct(exact, dim=2, norm=norm))
+        assert_rounded(dct(x, dim=2, lengths=lengths), dct(exact, dim=2, lengths=lengths))
 
 
 @pytest.mark.parametrize("n", [25, 300])
@@ -231,8 +231,8 @@ def test_autocast_leaves_single_precision_alone(n: int) -> None:
     x = normal(3, n, dtype=torch.float32)
     gain = normal(n, seed=1, dtype=torch.float32)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        results = [dct(x), idct(x), apply_gain(x, gain), split_bands(x, 7)[0], resample(x, 40)]
-    expected = [dct(x), idct(x), apply_gain(x, gain), split_bands(x, 7)[0], resample(x, 40)]
+        results = [dct(x, dim=-1), idct(x, dim=-1), apply_gain(x, gain, dim=-1), split_bands(x, 7, dim=-1)[0], resample(x, 40, dim=-1)]
+    expected = [dct(x, dim=-1), idct(x, dim=-1), apply_gain(x, gain, dim=-1), split_bands(x, 7, dim=-1)[0], resample(x, 40, dim=-1)]
     for result, value in zip(results, expected, strict=True):
         assert torch.equal(result, value)
 
@@ -241,9 +241,9 @@ def test_autocast_leaves_single_precision_alone(n: int) -> None:
 def test_single_precision_error(n: int) -> None:
     x = normal(8, n, seed=n, dtype=torch.float32)
     for norm in ("ortho", None):
-        assert_close(dct(x, norm=norm), dct(x.double(), norm=norm))
-        assert_close(idct(x, norm=norm), idct(x.double(), norm=norm))
-        assert_close(idct(dct(x, norm=norm), norm=norm), x)
+        assert_close(dct(x, norm=norm, dim=-1), dct(x.double(), norm=norm, dim=-1))
+        assert_close(idct(x, norm=norm, dim=-1), idct(x.double(), norm=norm, dim=-1))
+        assert_close(idct(dct(x, norm=norm, dim=-1), norm=norm, dim=-1), x)
 
 
 # --- Derivatives and function transforms --------------------------------------------------------
@@ -286,19 +286,19 @@ def empty_cache() -> Iterator[None]:
 
 def step(n: int = 11) -> None:
     weight = normal(3, n).requires_grad_()
-    (dct(weight) * weight).sum().backward()
+    (dct(weight, dim=-1) * weight).sum().backward()
     assert_close(weight.grad, scipy_dct(weight.detach()) + scipy_idct(weight.detach()))
 
 
 def test_cache_survives_inference_mode(empty_cache: None) -> None:
     with torch.inference_mode():
-        dct(normal(3, 11)), idct(normal(3, 11))
+        dct(normal(3, 11), dim=-1), idct(normal(3, 11), dim=-1)
     step()
 
 
 def test_cache_survives_fake_tensors(empty_cache: None) -> None:
     with FakeTensorMode():
-        assert dct(torch.empty(3, 11, dtype=torch.float64)).shape == (3, 11)
+        assert dct(torch.empty(3, 11, dtype=torch.float64), dim=-1).shape == (3, 11)
     step()
 
 
@@ -306,7 +306,7 @@ def test_cache_survives_fake_tensors(empty_cache: None) -> None:
 def test_cache_survives_export(empty_cache: None, fresh_dynamo: None, strict: bool) -> None:
     class Layer(torch.nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return dct(x)
+            return dct(x, dim=-1)
 
     x = normal(3, 11)
     program = torch.export.export(Layer(), (x,), strict=strict)
@@ -316,7 +316,7 @@ def test_cache_survives_export(empty_cache: None, fresh_dynamo: None, strict: bo
 
 def test_cache_survives_function_transforms(empty_cache: None) -> None:
     torch.func.functionalize(dct)(normal(3, 11))
-    torch.func.vmap(torch.func.grad(lambda x: dct(x).square().sum()))(normal(3, 11))
+    torch.func.vmap(torch.func.grad(lambda x: dct(x, dim=-1).square().sum()))(normal(3, 11))
     step()
 
 
@@ -332,19 +332,19 @@ def test_empty_batch(route: str, shape: tuple[int, ...]) -> None:
         for norm in ("ortho", None):
             assert transform(x, dim, norm).shape == shape
         assert transform(x, dim, lengths=lengths).shape == shape
-    dct(x, dim).sum().backward()
+    dct(x, dim=dim).sum().backward()
     assert x.grad is not None and x.grad.shape == shape
-    gained = apply_gain(x, torch.ones(shape[dim]), dim)
-    low, high = split_bands(x, 3, dim)
+    gained = apply_gain(x, torch.ones(shape[dim]), dim=dim)
+    low, high = split_bands(x, 3, dim=dim)
     assert gained.shape == low.shape == high.shape == shape
-    assert resample(x, 400, dim).shape[dim] == 400
+    assert resample(x, 400, dim=dim).shape[dim] == 400
 
 
 @given(signals(), norms)
 def test_input_is_not_written(signal: Signal, norm: str | None) -> None:
     x, dim = signal
     kept = x.clone()
-    dct(x, dim, norm), idct(x, dim, norm)
+    dct(x, dim=dim, norm=norm), idct(x, dim=dim, norm=norm)
     assert torch.equal(x, kept)
 
 
@@ -363,16 +363,16 @@ def test_nan_reaches_its_own_row_only(route: str, value: float) -> None:
 def test_meta_device_gives_the_shape(n: int) -> None:
     x = torch.empty(2, 3, n, 5, device="meta")
     lengths = torch.empty(2, dtype=torch.int64, device="meta")
-    results = [dct(x, 2), idct(x, 2, None), dct(x, 2, lengths=lengths), *split_bands(x, 3, 2)]
+    results = [dct(x, dim=2), idct(x, dim=2, norm=None), dct(x, dim=2, lengths=lengths), *split_bands(x, 3, dim=2)]
     for result in results:
         assert result.shape == x.shape and result.device.type == "meta"
-    assert resample(x, 7, 2).shape == (2, 3, 7, 5)
-    assert apply_gain(x, torch.empty(n, device="meta"), 2).shape == x.shape
+    assert resample(x, 7, dim=2).shape == (2, 3, 7, 5)
+    assert apply_gain(x, torch.empty(n, device="meta"), dim=2).shape == x.shape
 
 
 def test_lengths_follow_the_device_of_x() -> None:
     x = torch.empty(2, 3, 9, device="meta")
-    assert dct(x, lengths=torch.tensor([9, 3])).device.type == "meta"
+    assert dct(x, lengths=torch.tensor([9, 3]), dim=-1).device.type == "meta"
 
 
 # --- Errors -------------------------------------------------------------------------------------

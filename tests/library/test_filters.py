@@ -75,7 +75,7 @@ def test_equals_the_adaptive_block_of_tslanet(golden_path: Path, route: str, nam
 def test_mask_equals_tslanet(golden_path: Path, name: str) -> None:
     stored = load_golden(golden_path / f"tslanet_asb_{name}.npz")
     theta = torch.from_numpy(stored["threshold_param"])
-    spectrum = rdft(torch.from_numpy(stored["x"]), 1)
+    spectrum = rdft(torch.from_numpy(stored["x"]), dim=1)
     peer = adaptive_spectral_mask(*spectrum, theta, 1, 2, gradient="tslanet")[..., 0]
     assert np.array_equal(peer.numpy(), stored["mask_value"])
     hard = adaptive_spectral_mask(*spectrum, theta, 1, 2)[..., 0]
@@ -132,7 +132,7 @@ def test_axes_may_stand_anywhere(weight: str) -> None:
             x.permute(order), *weights, 0.7, order.index(2) - 4, order.index(1), weight=weight
         )
         assert_close(result, expected.permute(order))
-    assert_close(spectral_filter(x[0, :, :, 0], *weights, 0.7, 1, 0, weight), expected[0, :, :, 0])
+    assert_close(spectral_filter(x[0, :, :, 0], *weights, 0.7, 1, 0, dim=weight), expected[0, :, :, 0])
 
 
 # --- The mask -----------------------------------------------------------------------------------
@@ -145,11 +145,11 @@ def test_mask_extremes() -> None:
     assert_close(none, spectral_filter(x, w_global))
     every = spectral_filter(x, w_global, w_local, 0.0)
     assert_close(every, spectral_filter(x, w_global + w_local))
-    re, im = rdft(x, 2)
-    assert bool((adaptive_spectral_mask(re, im, 0.0, 2, 1) == 1).all())
+    re, im = rdft(x, dim=2)
+    assert bool((adaptive_spectral_mask(re, im, 0.0, dim=2, channel_dim=1) == 1).all())
     # Bins without energy stay out even at 0: more than is needed is not there to keep.
     re, im = (torch.where(torch.arange(11).view(-1, 1) < 7, part, 0.0) for part in (re, im))
-    kept = adaptive_spectral_mask(re, im, 0.0, 2, 1)[:, 0]
+    kept = adaptive_spectral_mask(re, im, 0.0, dim=2, channel_dim=1)[:, 0]
     assert bool((kept[:, :7] == 1).all()) and not kept[:, 7:].any()
 
 
@@ -159,18 +159,18 @@ def test_the_median_is_the_lower_one(bins: int) -> None:
     re = energy.sqrt().view(1, 1, -1)
     median = float(energy.sort().values[(bins - 1) // 2])
     for theta, side in ((1 - 1e-3, 1), (1 + 1e-3, 0)):
-        mask = adaptive_spectral_mask(re, torch.zeros_like(re), theta, 2, 1).flatten()
+        mask = adaptive_spectral_mask(re, torch.zeros_like(re), theta, dim=2, channel_dim=1).flatten()
         assert torch.equal(mask == 1, energy > theta * (median + 1e-6))
         assert int(mask[energy == median]) == side
 
 
 def test_a_mask_is_shared_by_channels_and_no_one_else() -> None:
     x = normal(2, 3, 20, 4)
-    mask = adaptive_spectral_mask(*rdft(x, 2), 1.0, 2, 1)
+    mask = adaptive_spectral_mask(*rdft(x, dim=2), 1.0, dim=2, channel_dim=1)
     assert mask.shape == (2, 1, 11, 4)
     loud = x.clone()
     loud[1, 0, :, 2] += 50 * normal(20, seed=4)
-    changed = (adaptive_spectral_mask(*rdft(loud, 2), 1.0, 2, 1) != mask).any(2)[:, 0]
+    changed = (adaptive_spectral_mask(*rdft(loud, dim=2), 1.0, dim=2, channel_dim=1) != mask).any(2)[:, 0]
     expected = torch.zeros(2, 4, dtype=torch.bool)
     expected[1, 2] = True
     assert torch.equal(changed, expected)
@@ -178,9 +178,9 @@ def test_a_mask_is_shared_by_channels_and_no_one_else() -> None:
 
 @pytest.mark.parametrize(("gradient", "sign"), [("straight_through", -1), ("tslanet", 1)])
 def test_gradient_of_a_hard_mask_is_one_per_bin(gradient: str, sign: int) -> None:
-    re, im = (part.requires_grad_() for part in rdft(normal(2, 3, 20, 4), 2))
+    re, im = (part.requires_grad_() for part in rdft(normal(2, 3, 20, 4), dim=2))
     theta = torch.tensor(0.8, requires_grad=True, dtype=torch.float64)
-    mask = adaptive_spectral_mask(re, im, theta, 2, 1, gradient)
+    mask = adaptive_spectral_mask(re, im, theta, dim=2, channel_dim=1, gradient=gradient)
     mask.sum().backward()
     assert float(theta.grad) == sign * mask.numel()
     assert re.grad is None and im.grad is None
@@ -189,13 +189,13 @@ def test_gradient_of_a_hard_mask_is_one_per_bin(gradient: str, sign: int) -> Non
 @pytest.mark.parametrize("gradient", GRADIENTS)
 def test_threshold_moves_so_as_to_keep_less_energy(gradient: str) -> None:
     """Descend on the energy that the mask keeps: only with the right sign does it fall."""
-    re, im = rdft(normal(4, 3, 60, 5), 2)
+    re, im = rdft(normal(4, 3, 60, 5), dim=2)
     energy = (re.square() + im.square()).sum(1, keepdim=True)
     theta = torch.tensor([0.5], dtype=torch.float64, requires_grad=True)
     optimizer = torch.optim.SGD([theta], lr=2e-4)
     losses = []
     for _ in range(40):
-        kept = (adaptive_spectral_mask(re, im, theta, 2, 1, gradient) * energy).sum()
+        kept = (adaptive_spectral_mask(re, im, theta, dim=2, channel_dim=1, gradient=gradient) * energy).sum()
         optimizer.zero_grad()
         kept.backward()
         optimizer.step()
@@ -207,10 +207,10 @@ def test_threshold_moves_so_as_to_keep_less_energy(gradient: str) -> None:
 
 
 def test_a_soft_mask_hardens_as_the_temperature_falls() -> None:
-    re, im = rdft(normal(2, 3, 20, 4), 2)
-    hard = adaptive_spectral_mask(re, im, 0.8, 2, 1)
+    re, im = rdft(normal(2, 3, 20, 4), dim=2)
+    hard = adaptive_spectral_mask(re, im, 0.8, dim=2, channel_dim=1)
     distance = [
-        float((adaptive_spectral_mask(re, im, 0.8, 2, 1, "sigmoid", temperature=t) - hard)
+        float((adaptive_spectral_mask(re, im, 0.8, dim=2, channel_dim=1, gradient="sigmoid", temperature=t) - hard)
               .abs().mean())
         for t in (1.0, 0.1, 1e-2, 1e-4)
     ]  # fmt: skip
@@ -420,14 +420,14 @@ def test_lengths_of_any_integer_dtype(dtype: torch.dtype) -> None:
 def test_padded_dft_is_that_of_each_signal(n: int, data: st.DataObject) -> None:
     lengths = torch.tensor(data.draw(st.lists(st.integers(0, n), min_size=1, max_size=3)))
     x = normal(len(lengths), 2, n, 2, seed=n)
-    re, im = rdft(x, 2, lengths)
-    back = irdft(re, im, n, 2, lengths)
+    re, im = rdft(x, dim=2, lengths=lengths)
+    back = irdft(re, im, n, dim=2, lengths=lengths)
     for i, length in enumerate(lengths.tolist()):
         bins = length // 2 + 1 if length else 0
         assert not re[i, :, bins:].any() and not im[i, :, bins:].any()
         assert not back[i, :, length:].any()
         if length:
-            own = torch.stack(rdft(x[i, :, :length], 1))
+            own = torch.stack(rdft(x[i, :, :length], dim=1))
             assert_close(torch.stack([re[i, :, :bins], im[i, :, :bins]]), own)
             assert_close(back[i, :, :length], x[i, :, :length])
 
@@ -469,7 +469,7 @@ def test_half_precision_is_rounded_once(
     weights = [normal(3, 2, seed=s, dtype=torch.float32) for s in (1, 2)]
     with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
         y = spectral_filter(x, *weights, 0.9, gradient=gradient)
-        mask = adaptive_spectral_mask(*rdft(x, 2), 0.9, 2, 1)
+        mask = adaptive_spectral_mask(*rdft(x, dim=2), 0.9, dim=2, channel_dim=1)
     exact = spectral_filter(x.double(), *(w.double() for w in weights), 0.9, gradient=gradient)
     assert y.dtype == mask.dtype == dtype
     assert_rounded(y, exact)
@@ -528,18 +528,18 @@ BINS = torch.zeros(2, 3, 4)
         (lambda: spectral_filter(X, W, lengths=torch.tensor([7, 0])), ValueError, ["6", "0 to 7"]),
         (lambda: spectral_filter(X, W, lengths=torch.ones(2)), TypeError, ["lengths", "float32"]),
         (lambda: spectral_filter(X, W, dim=0, lengths=torch.ones(2).long()), ValueError, ["dim"]),
-        (lambda: rdft(X, 2, torch.tensor([1])), ValueError, ["lengths", "(2,)", "(1,)"]),
-        (lambda: irdft(BINS, BINS, 6, 2, torch.tensor([7, 0])), ValueError, ["0 and 6", "0 to 7"]),
-        (lambda: adaptive_spectral_mask(BINS, BINS[:1], 1.0, 2, 1), ValueError, ["im", "(1,"]),
-        (lambda: adaptive_spectral_mask(BINS, BINS.double(), 1.0, 2, 1), TypeError, ["float64"]),
-        (lambda: adaptive_spectral_mask(BINS, BINS, torch.zeros(2), 2, 1), ValueError,
+        (lambda: rdft(X, dim=2, lengths=torch.tensor([1])), ValueError, ["lengths", "(2,)", "(1,)"]),
+        (lambda: irdft(BINS, BINS, 6, dim=2, lengths=torch.tensor([7, 0])), ValueError, ["0 and 6", "0 to 7"]),
+        (lambda: adaptive_spectral_mask(BINS, BINS[:1], 1.0, dim=2, channel_dim=1), ValueError, ["im", "(1,"]),
+        (lambda: adaptive_spectral_mask(BINS, BINS.double(), 1.0, dim=2, channel_dim=1), TypeError, ["float64"]),
+        (lambda: adaptive_spectral_mask(BINS, BINS, torch.zeros(2), dim=2, channel_dim=1), ValueError,
          ["threshold", "(2,)"]),
-        (lambda: adaptive_spectral_mask(BINS, BINS, 1.0, 2, 1, num_bins=torch.tensor([5, 0])),
+        (lambda: adaptive_spectral_mask(BINS, BINS, 1.0, dim=2, channel_dim=1, num_bins=torch.tensor([5, 0])),
          ValueError, ["num_bins", "0 to 5"]),
-        (lambda: adaptive_spectral_mask(BINS, BINS, 1.0, 2, 1, num_bins=torch.ones(2)),
+        (lambda: adaptive_spectral_mask(BINS, BINS, 1.0, dim=2, channel_dim=1, num_bins=torch.ones(2)),
          TypeError, ["num_bins", "float32"]),
-        (lambda: adaptive_spectral_mask(BINS, BINS, 1.0, 2, 2), ValueError, ["channel_dim", "2"]),
-        (lambda: adaptive_spectral_mask(BINS, BINS, 1.0, 2, 1, "sigmoid", temperature=0.0),
+        (lambda: adaptive_spectral_mask(BINS, BINS, 1.0, dim=2, channel_dim=2), ValueError, ["channel_dim", "2"]),
+        (lambda: adaptive_spectral_mask(BINS, BINS, 1.0, dim=2, channel_dim=1, gradient="sigmoid", temperature=0.0),
          ValueError, ["temperature", "0.0"]),
     ],
 )  # fmt: skip

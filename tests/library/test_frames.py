@@ -29,7 +29,7 @@ def numpy_motion(x: np.ndarray, dim: int, stride: int) -> np.ndarray:
 def test_motion_equals_numpy(signal: Signal, stride: int) -> None:
     x, dim = signal
     kept = x.clone()
-    assert np.array_equal(motion(x, dim, stride).numpy(), numpy_motion(x.numpy(), dim, stride))
+    assert np.array_equal(motion(x, dim=dim, stride=stride).numpy(), numpy_motion(x.numpy(), dim, stride))
     assert torch.equal(x, kept)
 
 
@@ -66,8 +66,8 @@ def test_motion_default_is_time_of_nctv() -> None:
 def test_motion_is_linear(signal: Signal, factor: float, stride: int) -> None:
     x, dim = signal
     other = normal(*x.shape, seed=1)
-    expected = motion(x, dim, stride) + factor * motion(other, dim, stride)
-    result = motion(x + factor * other, dim, stride)
+    expected = motion(x, dim=dim, stride=stride) + factor * motion(other, dim=dim, stride=stride)
+    result = motion(x + factor * other, dim=dim, stride=stride)
     # Differences cancel digits, hence the scale of the input.
     assert_close(result + 10, expected + 10)
 
@@ -79,11 +79,11 @@ def test_motion_ignores_padding(stride: int, dtype: torch.dtype) -> None:
     for sample, length in zip(x, lengths, strict=True):
         sample[:, int(length) :] = float("nan")
     x.requires_grad_()
-    result = motion(x, 2, stride, lengths)
+    result = motion(x, dim=2, stride=stride, lengths=lengths)
     for sample, out, length in zip(x, result, lengths.tolist(), strict=True):
         assert not out[:, length:].any()
         if length > 0:
-            assert torch.equal(out[:, :length], motion(sample[:, :length], 1, stride))
+            assert torch.equal(out[:, :length], motion(sample[:, :length], dim=1, stride=stride))
     (gradient,) = torch.autograd.grad(result.square().sum(), x)
     assert gradient.isfinite().all()
 
@@ -91,7 +91,7 @@ def test_motion_ignores_padding(stride: int, dtype: torch.dtype) -> None:
 def test_motion_gradcheck() -> None:
     x = normal(2, 2, 5, 2).requires_grad_()
     for lengths in (None, torch.tensor([5, 3])):
-        assert torch.autograd.gradcheck(lambda x, p=lengths: motion(x, 2, 2, p), x)
+        assert torch.autograd.gradcheck(lambda x, p=lengths: motion(x, dim=2, stride=2, lengths=p), x)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
@@ -109,8 +109,8 @@ def test_motion_keeps_dtype_and_empty_batch(dtype: torch.dtype) -> None:
 @given(signals(even=True))
 def test_merge_undoes_split(signal: Signal) -> None:
     x, dim = signal
-    target, online = split_frames(x, dim)
-    assert torch.equal(merge_frames(target, online, dim), x)
+    target, online = split_frames(x, dim=dim)
+    assert torch.equal(merge_frames(target, online, dim=dim), x)
     assert torch.equal(target.movedim(dim, 0), x.movedim(dim, 0)[0::2])
     assert torch.equal(online.movedim(dim, 0), x.movedim(dim, 0)[1::2])
 
@@ -119,7 +119,7 @@ def test_merge_undoes_split(signal: Signal) -> None:
 def test_split_undoes_merge(signal: Signal) -> None:
     x, dim = signal
     other = normal(*x.shape, seed=1)
-    target, online = split_frames(merge_frames(x, other, dim), dim)
+    target, online = split_frames(merge_frames(x, other, dim=dim), dim=dim)
     assert torch.equal(target, x) and torch.equal(online, other)
 
 
@@ -134,7 +134,7 @@ def test_split_gives_views_and_gradients() -> None:
 
 def test_split_takes_any_dtype() -> None:
     x = torch.arange(6)
-    target, online = split_frames(x, 0)
+    target, online = split_frames(x, dim=0)
     assert target.tolist() == [0, 2, 4] and online.tolist() == [1, 3, 5]
 
 

@@ -114,11 +114,11 @@ def test_released_is_the_release(golden_path: Path, name: str) -> None:
 def test_functions_equal_the_release(golden_path: Path, name: str) -> None:
     golden = load_golden(golden_path / f"fsvae_dct_enhance_{name}.npz")
     n, split, m = (int(golden[key]) for key in ("n", "split_freq", "m"))
-    edges = band_edges(n, int(golden["num_freq_bands"]), "released")
+    edges = band_edges(n, int(golden["num_freq_bands"]), last="released")
     assert edges.dtype == torch.int64
     assert edges.tolist() == golden["split_points"].tolist()
     weights, strength = torch.from_numpy(golden["freq_weights"]), float(golden["k"])
-    assert_close(band_gains(n, weights, split, strength, m, "released"), golden["gain"], GOLDEN)
+    assert_close(band_gains(n, weights, split, strength, divisor=m, last="released"), golden["gain"], GOLDEN)
 
 
 # What the published configuration does at the widths that the published code uses.
@@ -144,7 +144,7 @@ def test_what_the_release_amplifies(n: int, bands: int, amplified: int) -> None:
 def test_edges_are_exact_integers(b: int) -> None:
     for n in range(1, 601):
         exact = [i * (n - 1) // b for i in range(b + 1)]
-        assert band_edges(n, b, "released").tolist() == exact
+        assert band_edges(n, b, last="released").tolist() == exact
         assert band_edges(n, b).tolist() == [*exact[:-1], n]
 
 
@@ -167,9 +167,9 @@ def test_gains_equal_the_definition(
 ) -> None:
     weights = normal(b, seed=n)
     expected = loop_gains(n, weights.tolist(), split, strength, divisor, last)
-    assert_close(band_gains(n, weights, split, strength, divisor, last), expected)
+    assert_close(band_gains(n, weights, split, strength, divisor=divisor, last=last), expected)
     as_tensor = torch.tensor([strength], dtype=torch.float64)
-    assert_close(band_gains(n, weights, split, as_tensor, divisor, last), expected)
+    assert_close(band_gains(n, weights, split, as_tensor, divisor=divisor, last=last), expected)
     layer = quiet(n, -1, b, split, strength, divisor, last=last)
     with torch.no_grad():
         layer.weights.copy_(weights)
@@ -213,7 +213,7 @@ def test_large_strengths_turn_signs() -> None:
 def test_gains_are_differentiable() -> None:
     weights = normal(7).requires_grad_()
     strength = torch.tensor(0.4, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda w, k: band_gains(23, w, 9, k, 2), (weights, strength))
+    assert torch.autograd.gradcheck(lambda w, k: band_gains(23, w, 9, k, divisor=2), (weights, strength))
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
@@ -265,7 +265,7 @@ def test_free_starts_as_the_identity(signal: Signal) -> None:
     x, dim = signal
     layer = quiet(x.shape[dim], dim, learnable="free")
     assert_close(layer(x), x)
-    assert_close(randomised(layer)(x), apply_gain(x, layer.weights, dim))
+    assert_close(randomised(layer)(x), apply_gain(x, layer.weights, dim=dim))
 
 
 @pytest.mark.parametrize("learnable", ["bands", "free", None])
@@ -339,9 +339,9 @@ def test_few_and_many_rows_agree(n: int, monkeypatch: pytest.MonkeyPatch) -> Non
     enough = gain_module.OPERATOR_ROWS * n
     few, many = normal(enough - 1, n), torch.cat([normal(enough - 1, n), normal(1, n, seed=2)])
     x, y = few.requires_grad_(), many.requires_grad_()
-    first = apply_gain(x, gain)
+    first = apply_gain(x, gain, dim=-1)
     assert calls == []  # too few rows: two transforms
-    second = apply_gain(y, gain)
+    second = apply_gain(y, gain, dim=-1)
     assert calls == [1]  # one row more: the operator
     assert_close(first, second[: enough - 1])
     rows = normal(enough - 1, n, seed=3)
@@ -349,7 +349,7 @@ def test_few_and_many_rows_agree(n: int, monkeypatch: pytest.MonkeyPatch) -> Non
     b = torch.autograd.grad((second[: enough - 1] * rows).sum(), [y, gain])
     assert_close(a[0], b[0][: enough - 1])
     assert_close(a[1], b[1])
-    assert_close(first, idct(gain * dct(few)))
+    assert_close(first, idct(gain * dct(few, dim=-1), dim=-1))
 
 
 # --- Training -----------------------------------------------------------------------------------
@@ -541,7 +541,7 @@ def test_a_half_precision_module_keeps_exact_slopes(dtype: torch.dtype) -> None:
     assert y.dtype == dtype
     y.float().square().sum().backward()
     assert all(p.grad.isfinite().all() and p.grad.dtype == dtype for p in layer.parameters())
-    assert relative_error(y, apply_gain(x.double(), gains.double(), 2)) < AUTOCAST
+    assert relative_error(y, apply_gain(x.double(), gains.double(), dim=2)) < AUTOCAST
     # What went through half precision and back is exact, too.
     expected = loop_gains(512, [1.0] * 300, 35, 0.25, 1, "include")
     assert_close(layer.double().gains, expected)
@@ -549,6 +549,6 @@ def test_a_half_precision_module_keeps_exact_slopes(dtype: torch.dtype) -> None:
 
 def test_energy_moves_to_low_frequencies() -> None:
     layer, x = FreqEnhance(120), normal(4, 3, 120, 25)
-    before, after = dct(x, 2).abs(), dct(layer(x), 2).abs()
+    before, after = dct(x, dim=2).abs(), dct(layer(x), dim=2).abs()
     ratio = (after / before).mean((0, 1, 3))
     assert bool((ratio[:31] > 1).all()) and bool((ratio[35:] < 1).all())

@@ -89,10 +89,10 @@ def test_block_is_residual_decoupling_and_filter(block: type, dim: int) -> None:
     model, x = full(block), normal(2, C, T, V)
     line = model.decoupling(x)
     filtered = spectral_filter(
-        line, model.global_weight, model.local_weight, model.threshold, dim, weight="full"
+        line, model.global_weight, model.local_weight, model.threshold, dim=dim, weight="full"
     )
     assert_close(model(x), x + filtered)
-    mask = adaptive_spectral_mask(*rdft(line, dim), model.threshold, dim, 1)
+    mask = adaptive_spectral_mask(*rdft(line, dim=dim), model.threshold, dim=dim, channel_dim=1)
     assert torch.equal(model.kept(x), mask == 1) and 0 < float(mask.detach().mean()) < 1
 
 
@@ -378,7 +378,7 @@ def trajectories(seed: int, noise: float) -> tuple[Tensor, Tensor]:
     """Slow clean motions, and the same with noise."""
     low = normal(32, C, T // 4 + 1, V, seed=seed)
     re = nn.functional.pad(low, (0, 0, 0, T // 2 - T // 4))
-    clean = irdft(re, re.roll(1, 0), T, 2)
+    clean = irdft(re, re.roll(1, 0), T, dim=2)
     return clean, clean + noise * normal(*clean.shape, seed=seed + 1)
 
 
@@ -468,7 +468,7 @@ def test_compiles_with_lengths(block: type, fresh_dynamo: None) -> None:
 
 
 def test_repr_shows_the_configuration() -> None:
-    assert repr(SpectralFilter(3, 30, -1, "full")) == (
+    assert repr(SpectralFilter(3, 30, dim=-1, weight="full")) == (
         "SpectralFilter(3, length=30, dim=-1, weight='full')"
     )
     text = repr(FreST(3, 25, use_local=False))
@@ -526,7 +526,7 @@ X = torch.zeros(2, 3, 6, 5)
         (lambda: decouple(X, torch.zeros(3, 2), torch.eye(3)), ValueError, ["depthwise", "odd"]),
         (lambda: decouple(X, torch.zeros(4, 3), torch.eye(3)), ValueError, ["depthwise", "(4, 3)"]),
         (lambda: decouple(X, torch.zeros(3, 3), torch.eye(4)), ValueError, ["pointwise", "(4, 4)"]),
-        (lambda: decouple(X, torch.zeros(3, 3), torch.eye(3), 1), ValueError, ["dim", "1"]),
+        (lambda: decouple(X, torch.zeros(3, 3), torch.eye(3), dim=1), ValueError, ["dim", "1"]),
     ],
 )
 def test_forward_errors(call, error, words) -> None:
@@ -538,7 +538,7 @@ def test_forward_errors(call, error, words) -> None:
 
 def test_spectral_filter_scales_the_spectrum() -> None:
     layer, x = seeded(SpectralFilter, C, T, weight="full"), normal(2, C, T, V)
-    re, im = rdft(layer(x), 2)
+    re, im = rdft(layer(x), dim=2)
     spectrum = torch.fft.rfft(x, dim=2, norm="ortho")
     expected = spectrum * torch.view_as_complex(layer.complex_weight)[None, :, :, None]
     inner = slice(1, -1)  # DC and Nyquist keep their real part alone

@@ -137,7 +137,7 @@ def test_online_gradient_is_that_of_the_online_terms() -> None:
         consistency_weight=0.7,
         frequency_weight=0.3,
     )
-    low, high = split_bands(signal, 4, -2)
+    low, high = split_bands(signal, 4, dim=-2)
     count = signal.numel()
     expected = [
         2 * (leaves[0] - signal) / count + 0.7 * 2 * (leaves[0] - target[1]) / count,
@@ -240,8 +240,8 @@ def test_low_band_at_its_own_rate(frames: int) -> None:
     resampled = scipy.fft.idct(spectrum, n=frames, norm="ortho", axis=2) * (frames / 12) ** 0.5
     expected = np.mean(np.abs(high.numpy() - true_high)) + np.mean((low.numpy() - resampled) ** 2)
     assert_close(frequency_reconstruction_loss(high, low, signal, 3), np.asarray(expected))
-    exact_low, exact_high = split_bands(signal, 3, -2)
-    exact = frequency_reconstruction_loss(exact_high, resample(exact_low, frames, -2), signal, 3)
+    exact_low, exact_high = split_bands(signal, 3, dim=-2)
+    exact = frequency_reconstruction_loss(exact_high, resample(exact_low, frames, dim=-2), signal, 3)
     assert float(exact) < GOLDEN
 
 

@@ -1,4 +1,4 @@
-"""The DCT of a long axis by one real FFT of as many points."""
+"""The orthonormal DCT of a long axis by one real FFT of as many points, as one operator."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from skelfreq.functional._basis import compiles, constant, only_backward
+from skelfreq.functional import _route
+from skelfreq.functional._axis import along
+from skelfreq.functional._bases import CACHE
+from skelfreq.functional._cosine_plain import by_torch_dct
 
 
 class Tables(NamedTuple):
@@ -34,9 +37,13 @@ class Tables(NamedTuple):
     turn_back: Tensor
 
 
-@constant
 def tables(n: int, dtype: torch.dtype, device: torch.device) -> Tables:
     """Return the tables for axes of ``n`` points; do not write to them."""
+    kept: Tables = CACHE[_tables, n, dtype, device]
+    return kept
+
+
+def _tables(n: int, dtype: torch.dtype, device: torch.device) -> Tables:
     point = torch.arange(n, device=device)
     # Even points upwards, odd ones downwards, read backwards: its FFT is conjugate, so that both
     # parts come out with a plus sign.
@@ -69,11 +76,6 @@ def synthesise(bins: Tensor, n: int, dim: int, table: Tables) -> Tensor:
     return points.index_select(dim, table.restore)
 
 
-def along(vector: Tensor, dim: int, ndim: int) -> Tensor:
-    """Shape ``vector`` to broadcast along axis ``dim`` of ``ndim`` axes."""
-    return vector.view(-1, *[1] * (ndim - 1 - dim))
-
-
 def _dct(x: Tensor, dim: int) -> Tensor:
     n = x.shape[dim]
     bins = analyse(x, dim, tables(n, x.dtype, x.device))
@@ -88,21 +90,8 @@ def _idct(x: Tensor, dim: int) -> Tensor:
     return synthesise(bins, n, dim, table)
 
 
-class _Transform(torch.autograd.Function):
-    """The orthonormal DCT or its inverse; the gradient of each is the other."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, dim: int, inverse: bool) -> Tensor:
-        ctx.dim, ctx.inverse = dim, inverse
-        return _idct(x, dim) if inverse else _dct(x, dim)
-
-    @staticmethod
-    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None, None]:
-        return long_transform(upstream, ctx.dim, not ctx.inverse), None, None
-
-
-# torch 2.13's compiler gives wrong gradients for the complex numbers of `_dct`, or crashes: it gets
-# the transform as one operator. What is exported keeps plain operations.
+# One operator for eager code and compilers: torch 2.13's inductor gives wrong gradients for the
+# complex numbers of `_dct`, or crashes.
 @torch.library.custom_op(
     "skelfreq::long_cosine_transform",
     mutates_args=(),
@@ -122,19 +111,16 @@ def _keep(ctx: Any, inputs: tuple[Tensor, int, bool], output: Tensor) -> None:
 
 
 def _backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None, None]:
+    # The gradient of each transform is the other.
+    if _route.wants_plain_gradient(upstream):
+        return by_torch_dct("dct" if ctx.inverse else "idct", upstream, ctx.dim), None, None
     return _operator(upstream, ctx.dim, not ctx.inverse), None, None
 
 
 _operator.register_autograd(_backward, setup_context=_keep)
 
 
-def long_transform(x: Tensor, dim: int, inverse: bool) -> Tensor:
-    """Orthonormal DCT-II of axis ``dim`` (counted from the front), or its inverse."""
-    transformed: Tensor
-    if compiles():
-        transformed = _operator(x, dim, inverse)
-    elif only_backward():
-        transformed = _Transform.apply(x, dim, inverse)  # type: ignore[no-untyped-call]
-    else:
-        transformed = _idct(x, dim) if inverse else _dct(x, dim)
-    return transformed
+def transform(x: Tensor, dim: int, inverse: bool) -> Tensor:
+    """Return the orthonormal DCT-II of axis ``dim`` (counted from the front), or its inverse."""
+    out: Tensor = _operator(x, dim, inverse)
+    return out

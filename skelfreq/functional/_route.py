@@ -1,0 +1,228 @@
+"""Which way an operation goes: who is looking at it, how large it is, and one table.
+
+The *plain* way of an operation is its formula in ordinary tensor operations. The *fast* way is the
+same function as one operator with its own gradient, in a file of its own; without that file the
+plain way is taken everywhere. This is the only file that uses names torch does not publish.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import _get_current_dispatch_mode
+from torch.utils._pytree import _register_namedtuple
+
+Watcher = Literal["autograd", "compiler", "export", "transform"]
+Way = Literal["plain", "fast"]
+Method = Literal["auto", "matmul", "fft", "torch-dct"]
+
+# --- The table -----------------------------------------------------------------------------------
+
+# An operation's way by who is looking. "autograd": nobody but reverse-mode autograd. "transform":
+# vmap, torch.func, forward-mode tangents, dispatch modes. A compiled filter is fast on the CPU and
+# while gradients are on; elsewhere the compiler fuses the plain operations. Sizes and options
+# decide further, in the functions below.
+TABLE: dict[str, dict[Watcher, Way]] = {
+    "cosine": {"autograd": "fast", "compiler": "fast", "export": "plain", "transform": "plain"},
+    "gain": {"autograd": "fast", "compiler": "plain", "export": "plain", "transform": "plain"},
+    "filter": {"autograd": "fast", "compiler": "fast", "export": "plain", "transform": "plain"},
+    "pieces": {"autograd": "fast", "compiler": "plain", "export": "plain", "transform": "plain"},
+}
+FILES = {name: [f"_{name}_fast"] for name in TABLE} | {"gain": ["_gain_fast", "_cosine_fast"]}
+PRESENT = {
+    name
+    for name, files in FILES.items()
+    if all(find_spec(f"skelfreq.functional.{file}") is not None for file in files)
+}
+
+# --- Thresholds, each with the benchmark that set it ----------------------------------------------
+
+# dct, idct: up to so many coefficients one product with the basis is at least as fast as an FFT
+# (`python -m benchmarks --crossover`).
+COSINE_PRODUCT_POINTS = 256
+# Compiled and exported graphs keep the product longer: it spares them the complex numbers.
+TRACED_PRODUCT_POINTS = 512
+# rdft, irdft: the same, where the FFT must hand over two real tensors (`--crossover`).
+FOURIER_PRODUCT_POINTS = 128
+# apply_gain: up to here products; one with an n × n operator for at least so many rows a point,
+# two with the basis for fewer (`benchmarks/cases/freq_enhance.py`).
+GAIN_PRODUCT_POINTS, GAIN_OPERATOR_ROWS = 384, 3
+# Filters: from the first on an FFT is faster than the product where n has no prime factor above
+# 5, beyond the second for every n (`benchmarks/cases/spectral_block.py`).
+FILTER_FFT_POINTS, FILTER_PRODUCT_POINTS = 64, 128
+# A product along an axis that is followed by so few numbers runs as many tiny products: below
+# this the axis is moved to the end first (`--crossover`).
+FEW_TRAILING = 8
+# Numbers in a piece of a large tensor that stays in a core's cache from the first step to the last
+# (`benchmarks/cases/spectral_block.py`), and how many pieces pay for computing twice.
+PIECE, MANY_PIECES = 2**18, 8
+
+
+# --- Who is looking -------------------------------------------------------------------------------
+
+
+def watcher() -> Watcher:
+    """Return who looks at the operations that run now."""
+    if _functional() or torch.autograd.forward_ad._current_level >= 0:
+        return "transform"
+    if torch.compiler.is_compiling():
+        # torch 2.6 cannot tell the two apart: it gets what both can take.
+        exporting = getattr(torch.compiler, "is_exporting", torch.compiler.is_compiling)
+        return "export" if exporting() else "compiler"
+    return "autograd" if _get_current_dispatch_mode() is None else "transform"
+
+
+def _functional() -> bool:
+    return torch._C._functorch.maybe_current_level() is not None
+
+
+# The compiler cannot trace the question; under it the answer is that of the moment it traces.
+# (torch.compiler.assume_constant_result sets this mark, but imports the compiler first.)
+_functional._dynamo_marked_constant = True  # type: ignore[attr-defined]
+
+
+def may_read_values(x: Tensor) -> bool:
+    """Whether the values of ``x`` can be looked at without waiting for a device."""
+    return x.device.type == "cpu" and watcher() == "autograd"
+
+
+def beyond(n: int, limit: int) -> bool:
+    """Whether ``n`` is above ``limit``; False where a tracer leaves ``n`` open."""
+    if torch.compiler.is_compiling():
+        from torch.fx.experimental.symbolic_shapes import statically_known_true
+
+        return statically_known_true(n > limit)
+    return n > limit
+
+
+def is_empty(x: Tensor) -> bool:
+    """Whether ``x`` has no element; False where a tracer leaves that open."""
+    return not beyond(x.numel(), 0) and not torch.compiler.is_compiling()
+
+
+# --- Which way ------------------------------------------------------------------------------------
+
+
+def cosine(
+    x: Tensor, kept: int, method: Method, padded: bool
+) -> Literal["product", "plain", "fast"]:
+    """Return how ``kept`` coefficients come from or go to a signal.
+
+    By a product with the basis, in plain operations (torch-dct) or by an operator. Clips of
+    several lengths and empty tensors take the product, which alone can do them.
+    """
+    if padded or method == "matmul" or x.numel() == 0:
+        return "product"
+    if method == "torch-dct":
+        return "plain"
+    if method == "auto" and not beyond(kept, product_points(COSINE_PRODUCT_POINTS)):
+        return "product"
+    return _way("cosine")
+
+
+def fourier_product(x: Tensor, n: int, padded: bool) -> bool:
+    """Whether a DFT of ``n`` points is a product with its basis."""
+    return padded or x.numel() == 0 or not beyond(n, product_points(FOURIER_PRODUCT_POINTS))
+
+
+def product_points(eager: int) -> int:
+    """Return the most points of a product with the basis, in eager code or under a tracer."""
+    return TRACED_PRODUCT_POINTS if torch.compiler.is_compiling() else eager
+
+
+def gain(x: Tensor, one_curve: bool, padded: bool, method: Method) -> Way:
+    """Return how gains on DCT coefficients are applied."""
+    if padded or not one_curve or method != "auto" or x.numel() == 0:
+        return "plain"
+    return _way("gain")
+
+
+def gain_operator(x: Tensor, n: int) -> bool:
+    """Whether one n × n operator pays for ``x``, rather than a transform and its inverse."""
+    if torch.compiler.is_compiling():
+        return not beyond(n, TRACED_PRODUCT_POINTS)
+    return n <= GAIN_PRODUCT_POINTS and x.numel() >= GAIN_OPERATOR_ROWS * n * n
+
+
+def filter_(x: Tensor, soft: bool, padded: bool) -> Way:
+    """Return how an adaptive filter is applied."""
+    if soft or padded or x.numel() == 0:
+        return "plain"
+    way = _way("filter")
+    if torch.compiler.is_compiling() and not (torch.is_grad_enabled() and x.device.type == "cpu"):
+        return "plain"
+    return way
+
+
+def filter_fft(n: int) -> bool:
+    """Whether the filter's operator takes an FFT of ``n`` points rather than a product."""
+    smooth = 30**7 % n == 0  # no prime factor above 5, for n up to 128
+    return n > FILTER_PRODUCT_POINTS or (n >= FILTER_FFT_POINTS and smooth)
+
+
+def pieces(x: Tensor) -> Way:
+    """Return "fast" where pieces along axis 0 save a good part of the memory."""
+    many = x.device.type == "cpu" and x.shape[0] >= 4 and x.numel() >= MANY_PIECES * PIECE
+    return _way("pieces") if many else "plain"
+
+
+def cut(independent: bool, *tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """Cut tensors along axis 0, if it is independent, into what a CPU's cache holds."""
+    first = tensors[0]
+    numbers = first.numel()
+    if not independent or first.device.type != "cpu" or numbers <= PIECE:
+        return iter([tensors])
+    # A large tensor is not cut finer than a few per cent of it: each piece has its cost.
+    rows = max(max(PIECE, numbers // 24) * first.shape[0] // numbers, 1)
+    return zip(*(torch.split(tensor, rows) for tensor in tensors), strict=True)
+
+
+def moves_last(trailing: int) -> bool:
+    """Whether an axis followed by ``trailing`` numbers is moved to the end for a product."""
+    return trailing > 1 and not beyond(trailing, FEW_TRAILING) and watcher() == "autograd"
+
+
+def selects_median(energy: Tensor) -> bool:
+    """Whether the median is selected; elsewhere the values are sorted.
+
+    Selecting is faster, but on accelerators it is not deterministic, and it cannot be exported.
+    """
+    return energy.device.type == "cpu" and watcher() == "autograd"
+
+
+def _way(operation: str) -> Way:
+    return TABLE[operation][watcher()] if operation in PRESENT else "plain"
+
+
+# --- Gradients of gradients -----------------------------------------------------------------------
+
+
+def wants_plain_gradient(upstream: Tensor) -> bool:
+    """Whether a gradient of the gradient is asked for, or many gradients at once."""
+    many = torch._C._functorch.is_legacy_batchedtensor(upstream)  # is_grads_batched=True
+    return torch.is_grad_enabled() or many or watcher() == "transform"
+
+
+def plain_gradients(
+    function: Callable[..., Tensor], inputs: tuple[Tensor | None, ...], upstream: Tensor
+) -> tuple[Tensor | None, ...]:
+    """Return autograd's gradients of ``function(*inputs)`` by the inputs that have one."""
+    with torch.enable_grad():
+        # A view for each: one input may be computed from another.
+        views = [v if v is None or not v.requires_grad else v.view_as(v) for v in inputs]
+        out = function(*views)
+    wanted = [value for value in views if value is not None and value.requires_grad]
+    found = iter(torch.autograd.grad(out, wanted, upstream, create_graph=torch.is_grad_enabled()))
+    return tuple(next(found) if v is not None and v.requires_grad else None for v in views)
+
+
+# --- Registration ---------------------------------------------------------------------------------
+
+
+def register_named_tuple(kind: type[Any]) -> None:
+    """Let exported programs that return ``kind`` be saved."""
+    _register_namedtuple(kind, serialized_type_name=f"{kind.__module__}.{kind.__qualname__}")
