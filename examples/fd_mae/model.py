@@ -199,8 +199,7 @@ class MaskedAutoencoder(nn.Module):
         )
         if self.ssfrm is None or not bands:
             return Reconstruction(signal)
-        high, low = self.ssfrm(rearrange(decoded, "n t v d -> n d t v"))
-        return Reconstruction(signal, high, low)
+        return Reconstruction(signal, self.ssfrm(rearrange(decoded, "n t v d -> n d t v")))
 
     def forward(self, clip: Tensor, drawn: TubeMask | None = None, bands: bool = True) -> Branch:
         drawn = self.draw_mask(clip) if drawn is None else drawn
