@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
+from inspect import signature
 from typing import Any
 
 import torch
@@ -15,20 +16,29 @@ import torch.nn.functional as nnf
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.parallel import DistributedDataParallel
 from torch.overrides import TorchFunctionMode
 
 STRATEGIES = ("ddp", "fsdp")
 TIMEOUT = timedelta(minutes=10)  # a dead process is noticed at once, one that hangs after this
 
 
+def launched(devices: int) -> dict[str, int]:
+    """Return how many devices and nodes torchrun gave this process, or one node of ``devices``."""
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        return {"devices": devices, "nodes": 1}
+    local = int(os.environ["LOCAL_WORLD_SIZE"])
+    return {"devices": local, "nodes": int(os.environ["WORLD_SIZE"]) // local}
+
+
 @dataclass(frozen=True)
 class Share:
-    """This process's rows of one micro-batch, and the weight of their mean in the global mean."""
+    """This process's rows of one micro-batch, and the weights that make global means of theirs."""
 
     rows: Tensor
     count: int  # rows of all processes
-    weight: float
-    of_batch: float  # share of the global batch, for the mean of what is reported
+    weight: float  # of their mean, where gradients are averaged over the processes
+    of_batch: float  # of their mean, where what is reported is summed over the processes
 
 
 class Scale:
@@ -44,6 +54,7 @@ class Scale:
         device: str = "cpu",
         *,
         devices: int = 1,
+        nodes: int = 1,
         strategy: str = "ddp",
         precision: str = "32-true",
         accumulate: int = 1,
@@ -53,9 +64,6 @@ class Scale:
         self.accumulate, self.compile = accumulate, compile
         self.rank, self.world, self.fabric = 0, 1, None
         self.sizes: list[int] | None = None  # rows of each process, while they compute their own
-        nodes, local = 1, int(os.environ.get("LOCAL_WORLD_SIZE", devices))
-        if "TORCHELASTIC_RUN_ID" in os.environ:
-            devices, nodes = local, int(os.environ["WORLD_SIZE"]) // local
         if devices * nodes == 1 and precision == "32-true":
             return
         try:
@@ -72,7 +80,10 @@ class Scale:
                 _shard, data_parallel_size=devices * nodes, tensor_parallel_size=1, timeout=TIMEOUT
             )
         elif devices * nodes > 1:
-            plan = DDPStrategy(broadcast_buffers=False, timeout=TIMEOUT)
+            # Buffers are the same everywhere: statistics and keys are those of the global batch.
+            new = "forward_sync_buffers" in signature(DistributedDataParallel).parameters
+            buffers = {"forward_sync_buffers" if new else "broadcast_buffers": False}
+            plan = DDPStrategy(timeout=TIMEOUT, **buffers)
         self.fabric = Fabric(
             accelerator=self.device.type, devices=devices, num_nodes=nodes, strategy=plan,
             precision=precision,
@@ -86,40 +97,61 @@ class Scale:
         """Whether every process holds a part of the weights only."""
         return self.world > 1 and self.strategy == "fsdp"
 
-    def setup(self, module: nn.Module, frozen: nn.Module | None = None) -> Callable[..., Any]:
+    def setup(
+        self,
+        module: nn.Module,
+        *,
+        frozen: nn.Module | None = None,
+        compiled: nn.Module | None = None,
+    ) -> Any:
         """Prepare a module on its device; returns what is called in its place in training.
 
-        ``frozen`` is a copy that is not trained, sharded like the module itself.
+        ``frozen`` is a copy that is not trained, to be sharded like the module; ``compiled`` the
+        part that torch.compile can take, by default all.
         """
         if self.world > 1:
             _replace_norms(module, self)
-        called: Any = torch.compile(module) if self.compile else module
+        if self.compile:
+            (module if compiled is None else compiled).compile()
         if self.fabric is None:
-            return called
+            return module
         if self.sharded and frozen is not None:
             _shard(frozen, self.fabric.strategy.device_mesh)
-        return self.fabric.setup_module(called)
+        return self.fabric.setup_module(module)
 
     def autocast(self) -> Any:
         """Return the precision of passes outside the prepared module."""
         return nullcontext() if self.fabric is None else self.fabric.autocast()
 
-    def shares(self, rows: Tensor, module: Any) -> Iterator[Share]:
-        """Yield the micro-batches of a global batch; gradients are averaged after the last."""
+    def shares(self, rows: Tensor, module: Any, generator: torch.Generator) -> Iterator[Share]:
+        """Yield this process's rows of a global batch, micro-batch by micro-batch.
+
+        Gradients are averaged over the processes after the last one. Every micro-batch starts
+        from the same state of ``generator`` and of torch's own, for it draws for the whole batch.
+        """
         parts = rows.tensor_split(min(self.accumulate, len(rows)))
-        for number, part in enumerate(parts):
-            last, own, self.sizes = number == len(parts) - 1, part, None
+        generators = [generator, torch.default_generator]
+        if self.device.type == "cuda":
+            generators.append(torch.cuda.default_generators[self.device.index or 0])
+        states, start = [g.get_state() for g in generators if len(parts) > 1], 0
+        for part in parts:
+            for one, state in zip(generators, states, strict=False):
+                one.set_state(state)
+            own, first, self.sizes = part, start, None
             if 1 < self.world <= len(part):
                 split = part.tensor_split(self.world)
                 own, self.sizes = split[self.rank], [len(one) for one in split]
-            per_process = len(own) * self.world if self.sizes else len(part)
+                first += sum(self.sizes[: self.rank])
+            start += len(part)
+            rank_mean = len(own) * self.world if self.sizes else len(part)
             with ExitStack() as stack:
-                if self.sizes:
-                    stack.enter_context(_GlobalDraws(self.sizes, self.rank))
-                if self.world > 1 and not last:
+                if len(own) < len(rows):
+                    stack.enter_context(_BatchDraws(len(rows), slice(first, first + len(own))))
+                if self.world > 1 and start < len(rows):
                     stack.enter_context(self.fabric.no_backward_sync(module))
-                of_batch = (len(own) if self.sizes else len(part) / self.world) / len(rows)
-                yield Share(own, len(part), per_process / len(rows), of_batch)
+                yield Share(
+                    own, len(part), rank_mean / len(rows), rank_mean / self.world / len(rows)
+                )
         self.sizes = None
 
     def backward(self, loss: Tensor) -> None:
@@ -131,6 +163,11 @@ class Scale:
         if self.world > 1:
             torch.distributed.all_reduce(values)
         return values
+
+    def ratio(self, count: Tensor | int) -> Tensor:
+        """Return a count of this process, in means of that of all."""
+        own = torch.as_tensor(count, dtype=torch.get_default_dtype(), device=self.device)
+        return own * self.world / self.total(own.clone())
 
     def gather(self, x: Tensor) -> Tensor:
         """Return the rows of all processes in the order of the global batch, with gradient."""
@@ -176,20 +213,21 @@ def _shard(module: nn.Module, mesh: Any) -> nn.Module:
     """Shard the weights of every block, then of the rest, over the processes (FSDP2)."""
     from torch.distributed.fsdp import fully_shard
 
+    # Also the outermost one lets its weights go after a forward pass: a target has no backward.
+    options = {"mesh": mesh["data_parallel"], "reshard_after_forward": True}
     for child in list(module.modules()):
         if isinstance(child, nn.ModuleList):
             for block in child:
-                fully_shard(block, mesh=mesh["data_parallel"])
-    return fully_shard(module, mesh=mesh["data_parallel"])
+                fully_shard(block, **options)
+    return fully_shard(module, **options)
 
 
-class _GlobalDraws(TorchFunctionMode):
-    """Draw every batch of random numbers for all processes, and hand out this one's rows."""
+class _BatchDraws(TorchFunctionMode):
+    """Draw every tensor of random numbers for the whole batch, and hand out some of the rows."""
 
-    def __init__(self, sizes: Sequence[int], rank: int) -> None:
+    def __init__(self, count: int, rows: slice) -> None:
         super().__init__()
-        self.count, self.own = sum(sizes), sizes[rank]
-        self.rows = slice(sum(sizes[:rank]), sum(sizes[: rank + 1]))
+        self.count, self.rows, self.own = count, rows, rows.stop - rows.start
 
     def __torch_function__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
@@ -224,8 +262,9 @@ def _global_norm(norm: _BatchNorm, scale: Scale, x: Tensor) -> Tensor:
     axes = [0, *range(2, x.ndim)]
     column = (1, -1) + (1,) * (x.ndim - 2)
     count = sum(scale.sizes) * x[0, 0].numel()
-    mean = _Sum.apply(x.float().sum(axes)) / count
-    centred = x - mean.view(column)
+    exact = x.to(torch.promote_types(x.dtype, torch.float32))
+    mean = _Sum.apply(exact.sum(axes)) / count
+    centred = exact - mean.view(column)
     variance = _Sum.apply(centred.square().sum(axes)) / count
     with torch.no_grad():
         norm.num_batches_tracked += 1

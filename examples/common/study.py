@@ -32,7 +32,7 @@ from examples.common.runs import (
     tidy,
     write_json,
 )
-from examples.common.scale import STRATEGIES, Scale
+from examples.common.scale import STRATEGIES, Scale, launched
 from examples.common.settings import Settings, add_flags, from_dict, given
 from examples.common.signals import Stop, Stopped
 from examples.common.tables import markdown, mean_and_spread
@@ -105,9 +105,9 @@ def run(experiment: Experiment, argv: Sequence[str] | None, stop: Stop) -> None:
             _hold(args.resume, stack)
         record = _record(experiment, args)
         settings = from_dict(experiment.settings, record["settings"])
-        options = {"devices": args.devices, "strategy": args.strategy, "device": args.device}
         chosen = {key: getattr(settings, key) for key in ("precision", "accumulate", "compile")}
-        scale = Scale() if many else Scale(**options, **chosen)
+        options = {"strategy": args.strategy, **launched(args.devices)}
+        scale = Scale(args.device) if many else Scale(args.device, **options, **chosen)
         data, description, tensors = experiment.load(settings)
         found = fingerprint(tensors)
         if record.setdefault("data", found) != found:
@@ -132,6 +132,8 @@ def run(experiment: Experiment, argv: Sequence[str] | None, stop: Stop) -> None:
             _run_parallel(experiment, folder, args, len(cells))
         done = [_run_cell(experiment, *cell, data) for cell in cells]
         if loud:
+            alone = Scale(str(scale.device))
+            done = [d._replace(cell=replace(d.cell, scale=alone)) for d in done]
             _report(experiment, record, done, data, folder)
             print(f"\n{time.monotonic() - started:.0f} s. Report: {folder / 'report.html'}")
 
@@ -248,7 +250,7 @@ def _run_parallel(
 ) -> None:
     """Let processes take turns at the cells; they end with this one, however it ends."""
     context = multiprocessing.get_context("spawn")
-    job = (experiment.load.__module__, folder, args.device, args.save_every)
+    job = (experiment.load.__module__, folder, args.device, args.save_every, args.tensorboard)
     processes = [context.Process(target=_work, args=job) for _ in range(args.workers)]
     try:
         for process in processes:
@@ -267,7 +269,7 @@ def _run_parallel(
             process.kill()
 
 
-def _work(module: str, folder: Path, device: str, save_every: float) -> None:
+def _work(module: str, folder: Path, device: str, save_every: float, tensorboard: bool) -> None:
     """Run the cells that nobody else runs; in a process of its own."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(1)
@@ -275,8 +277,13 @@ def _work(module: str, folder: Path, device: str, save_every: float) -> None:
         try:
             experiment = importlib.import_module(module).EXPERIMENT
             record = read_json(folder / "run.json")
-            data, _, _ = experiment.load(from_dict(experiment.settings, record["settings"]))
-            base = Cell(folder, {}, Scale(device), stop, save_every=save_every, quiet=True)
+            settings = from_dict(experiment.settings, record["settings"])
+            data, _, _ = experiment.load(settings)
+            chosen = {key: getattr(settings, key) for key in ("precision", "accumulate", "compile")}
+            base = Cell(
+                folder, {}, Scale(device, **chosen), stop, save_every=save_every, quiet=True
+            )
+            base.tensorboard = tensorboard
             for title, settings, cell in _cells(experiment, record, base):
                 cell.folder.mkdir(parents=True, exist_ok=True)
                 with held(cell.folder) as mine:

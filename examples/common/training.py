@@ -248,7 +248,7 @@ def fit_classifier(
     for rows in loop:
         one_cycle(optimizer, loop.step, loop.steps + 1, peak)
         optimizer.zero_grad()
-        for share in scale.shares(rows, called):
+        for share in scale.shares(rows, called, generator):
             scores = called(view(clips[share.rows], generator).to(scale.device))
             target = labels[share.rows].to(scale.device)
             loss = nnf.cross_entropy(scores, target, label_smoothing=0.1)

@@ -59,7 +59,7 @@ class Pretraining:
         self.dual = (
             EMADualPath(self.network, schedule=self.momentum_at) if config.dual_path else None
         )
-        self.online = self.scale.setup(self.network, self.dual and self.dual.target)
+        self.online = self.scale.setup(self.network, frozen=self.dual and self.dual.target)
         matrices = [p for p in self.network.parameters() if p.ndim > 1]
         vectors = [p for p in self.network.parameters() if p.ndim <= 1]
         groups = [
@@ -79,7 +79,7 @@ class Pretraining:
     def run(self) -> Pretraining:
         """Train to the end."""
         for rows in self.loop:
-            for share in self.scale.shares(rows, self.online):
+            for share in self.scale.shares(rows, self.online, self.generator):
                 clips = augmented(self.clips[share.rows], self.config, self.generator)
                 loss = self.accumulate(clips.to(self.scale.device), share.weight)
                 self.loop.add({part: getattr(loss, part) for part in PARTS}, share)
@@ -108,6 +108,15 @@ class Pretraining:
             online_mask=online.mask,
             target_mask=target.mask if target else None,
         )
+        if self.scale.sizes and target:
+            # L_mc counts where both masks hold, which is not the same share of every clip.
+            ratio = self.scale.ratio((online.mask & target.mask).sum())
+            ratio = ratio / self.scale.ratio(len(clips))
+            excess = (ratio - 1) * loss.consistency
+            loss = loss._replace(
+                consistency=loss.consistency + excess,
+                total=loss.total + config.consistency_weight * excess,
+            )
         self.scale.backward(weight * loss.total)
         return loss
 

@@ -58,7 +58,7 @@ def train_cycles(
     for rows in loop:
         weights = schedule(config, loop.epoch % config.cycle_epochs / config.cycle_epochs)
         optimizer.zero_grad()
-        for share in scale.shares(rows, called):
+        for share in scale.shares(rows, called, generator):
             negatives = torch.randperm(share.count, generator=generator, device=scale.device)
             batch = share.rows
             out = called(s[batch], t[batch], generator)

@@ -52,7 +52,7 @@ class Encoder(nn.Module):
 
     def __init__(self, layout: str, config: Config) -> None:
         super().__init__()
-        graph = adjacency(get_layout(layout), "spatial")
+        graph = adjacency(get_layout(layout), "spatial").to(torch.get_default_dtype())
         self.norm = nn.BatchNorm1d(3 * graph.shape[-1])
         widths = (3, *config.widths)
         self.blocks = nn.Sequential(

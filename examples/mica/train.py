@@ -53,7 +53,7 @@ class Queue(nn.Module):
     @torch.no_grad()
     def put(self, keys: Tensor, labels: Tensor) -> None:
         """Write keys [N, width], scaled to unit length, and labels [N] over the oldest."""
-        keys, size = nnf.normalize(keys.float(), dim=1), len(self.keys)
+        keys, size = nnf.normalize(keys.to(self.keys.dtype), dim=1), len(self.keys)
         # Of a batch larger than the queue only the last keys would stay.
         position = int(self.written) + max(len(keys) - size, 0)
         kept = keys[-size:]
@@ -152,7 +152,7 @@ class Training:
         self.scale = self.cell.scale
         device = self.scale.device
         self.model = MICA(layout, text.to(device), config).to(device).train()
-        self.called = self.scale.setup(self.model)
+        self.called = self.scale.setup(self.model, compiled=self.model.paths.online)
         trained = [p for p in self.model.parameters() if p.requires_grad]
         self.optimizer = torch.optim.AdamW(
             trained, lr=config.lr, weight_decay=config.weight_decay, fused=True
@@ -171,7 +171,7 @@ class Training:
             one_cycle(self.optimizer, self.loop.step, self.loop.steps + 1, config.lr)
             self.optimizer.zero_grad()
             keys = []
-            for share in scale.shares(rows, self.called):
+            for share in scale.shares(rows, self.called, self.generator):
                 clips, labels = data.clips[share.rows], data.labels[share.rows].to(scale.device)
                 views = [view(clips, config, self.generator).to(scale.device) for _ in range(2)]
                 losses, key = self.called(*views, labels, self.generator)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from interruptions import differing, equal, signal_at
+from interruptions import signal_at
 from torch import Tensor
 
 from examples.common.probe import probe, take_labels
@@ -21,6 +21,7 @@ from examples.fd_mae.config import PRESETS, ROWS, Config
 from examples.fd_mae.experiment import fine_tuned
 from examples.fd_mae.model import MaskedAutoencoder
 from examples.fd_mae.train import Pretraining, build
+from examples.soak import differing, equal
 from skelfreq import TubeMask
 from skelfreq.functional import motion, motion_reconstruction_loss
 

@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from interruptions import differing, signal_at
+from interruptions import signal_at
 
 from examples.data import resample_clips, synthetic_ntu25
 from examples.fd_mae.__main__ import main
 from examples.fd_mae.train import Pretraining
+from examples.soak import differing
 
 TINY = [
     "--frames", "8", "--width", "16", "--depth", "1", "--heads", "2", "--decoder-width", "16",

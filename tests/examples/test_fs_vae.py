@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from interruptions import differing
 from tolerances import GOLDEN, assert_close
 from torch import Tensor
 
@@ -21,6 +20,7 @@ from examples.fs_vae.features import Features, Part
 from examples.fs_vae.model import CrossModalVAE, Outputs, Weights, alignment_loss, loss_of
 from examples.fs_vae.recognise import Scores, Stacking, fit_gate, fit_stacking, recognise
 from examples.fs_vae.train import schedule, train_cycles
+from examples.soak import differing
 from skelfreq import FreqEnhance
 from skelfreq.functional import generalized_zero_shot_accuracy
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from interruptions import differing, equal, signal_at
+from interruptions import signal_at
 from text_encoders import Counting
 from torch import Tensor
 
@@ -23,6 +23,7 @@ from examples.mica.__main__ import main
 from examples.mica.config import PRESETS, ROWS, Config
 from examples.mica.encoder import Encoder, Harmonizer
 from examples.mica.train import MICA, Queue, Text, Training
+from examples.soak import differing, equal
 
 TINY = replace(PRESETS["small"], widths=(4, 8), frames=8, embedding=8, queue=12, epochs=1)
 FLAGS = ["--widths", "4", "8", "--frames", "8", "--embedding", "8", "--queue", "12",
