@@ -303,7 +303,9 @@ def draw_freq_enhance() -> Figure:
     middle.plot(t, y, color=BLUE, lw=1.4, label="after")
     middle.set(title="a waving hand, mean removed", xlabel="time (s)", ylabel="position (cm)")
     for signal, colour, name, width in ((x, GREY, "before", 3.0), (y, BLUE, "after", 1.2)):
-        right.plot(hertz[1:], dct(signal, dim=-1).abs()[1:], color=colour, lw=width, label=name, alpha=0.9)
+        right.plot(
+            hertz[1:], dct(signal, dim=-1).abs()[1:], color=colour, lw=width, label=name, alpha=0.9
+        )
     right.set(title="its spectrum", xlabel="frequency (Hz)", ylabel="|X_k| (cm)")
     right.set(yscale="log", ylim=(0.03, 300))
     for axis in (middle, right):

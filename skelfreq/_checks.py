@@ -38,8 +38,8 @@ def named_options(function: Callable[P, R]) -> Callable[P, R]:
     return call
 
 
-def check_tensor(name: str, x: object) -> None:
-    """Raise TypeError unless ``x`` is a tensor."""
+def check_tensor(name: str, x: object, kind: str = "a tensor") -> None:
+    """Raise TypeError unless ``x`` is a tensor; ``kind`` says what is accepted."""
     if isinstance(x, Tensor):
         return
     remedy = ""
@@ -47,7 +47,7 @@ def check_tensor(name: str, x: object) -> None:
         remedy = "; pass torch.from_numpy(...)"
     elif isinstance(x, (list, tuple)):
         remedy = "; pass torch.tensor(...)"
-    raise TypeError(f"{name} must be a tensor, got {type(x).__name__}{remedy}.")
+    raise TypeError(f"{name} must be {kind}, got {type(x).__name__}{remedy}.")
 
 
 def check_floating(name: str, x: Tensor) -> None:
@@ -59,9 +59,9 @@ def check_floating(name: str, x: Tensor) -> None:
 
 def check_integer(name: str, x: Tensor) -> None:
     """Raise TypeError unless ``x`` is an integer tensor."""
-    check_tensor(name, x)
+    check_tensor(name, x, "an integer tensor")
     if x.is_floating_point() or x.is_complex() or x.dtype == torch.bool:
-        raise TypeError(f"{name} must have an integer dtype, got {x.dtype}.")
+        raise TypeError(f"{name} must be an integer tensor, got {x.dtype}.")
 
 
 def check_int(name: str, value: SupportsIndex, low: int, high: int | None = None) -> int:
@@ -99,7 +99,8 @@ def check_axis(name: str, x: Tensor, dim: int, argument: str = "dim") -> int:
     dim = check_int(argument, dim, -(2**31))
     if not -x.ndim <= dim < x.ndim:
         raise ValueError(
-            f"{argument} must be an axis of {name} with shape {tuple(x.shape)}, got {dim}."
+            f"{argument} must be an axis of {name} with shape {tuple(x.shape)}, "
+            f"got {argument}={dim}."
         )
     dim = dim % x.ndim
     if x.shape[dim] == 0:

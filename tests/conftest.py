@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from skelfreq.functional import _lean_filter, cosine, fourier
+from skelfreq.functional import _route
 
 settings.register_profile(
     "local", deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow]
@@ -49,10 +49,13 @@ def fresh_dynamo(own_compile_cache: None) -> Iterator[None]:
 def route(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Send the transforms of every length along one of their two routes."""
     limit = 0 if request.param == "fft" else 10**9
-    monkeypatch.setattr(cosine, "BASIS_MAX_POINTS", limit)
-    monkeypatch.setattr(fourier, "DFT_BASIS_MAX_POINTS", limit)
-    monkeypatch.setattr(_lean_filter, "BASIS_MAX_POINTS", limit)
-    monkeypatch.setattr(_lean_filter, "FFT_MIN_POINTS", limit)
+    for name in (
+        "COSINE_PRODUCT_POINTS",
+        "FOURIER_PRODUCT_POINTS",
+        "FILTER_FFT_POINTS",
+        "FILTER_PRODUCT_POINTS",
+    ):
+        monkeypatch.setattr(_route, name, limit)
     return request.param
 
 

@@ -38,8 +38,7 @@ def factors(n: int, dtype: torch.dtype, device: torch.device) -> Factors:
     """Return the factors for axes of ``n`` points; do not write to them."""
     if torch.compiler.is_compiling():
         return _factors(n, dtype, device)
-    kept: Factors = CACHE[_factors, n, dtype, device]
-    return kept
+    return CACHE[_factors, n, dtype, device]  # type: ignore[no-any-return]
 
 
 def _factors(n: int, dtype: torch.dtype, device: torch.device) -> Factors:
@@ -135,7 +134,7 @@ def _in_range(mean: Tensor) -> bool:
     if mean.device.type != "cpu":
         return False
     low, high = torch.aminmax(mean)
-    return 1e-24 < float(low) and float(high) < 1e34
+    return float(low) > 1e-24 and float(high) < 1e34
 
 
 def _channels(axes: Axes) -> int:
@@ -144,15 +143,9 @@ def _channels(axes: Axes) -> int:
 
 
 def filtered(
-    x: Tensor,
-    bins: int,
-    channels: int,
-    gradient: str,
-    eps: float | None,
-    theta: Tensor | None,
-    whole: Tensor,
-    local: Tensor | None,
-) -> tuple[Tensor, Tensor]:
+    x: Tensor, bins: int, channels: int, gradient: str, eps: float | None,
+    theta: Tensor | None, whole: Tensor, local: Tensor | None,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
     """Return the filtered ``x``, and the mask [..., bins] or an empty tensor."""
     axes = Axes(bins, channels)
     masks = []
@@ -167,16 +160,9 @@ def filtered(
 
 
 def gradients(
-    x: Tensor,
-    bins: int,
-    channels: int,
-    mask: Tensor | None,
-    whole: Tensor,
-    local: Tensor | None,
-    upstream: Tensor,
-    by_x: bool,
-    by_filters: bool,
-) -> tuple[Tensor, Tensor, Tensor]:
+    x: Tensor, bins: int, channels: int, mask: Tensor | None, whole: Tensor,
+    local: Tensor | None, upstream: Tensor, by_x: bool, by_filters: bool,
+) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     """Return the gradients by x, whole and local; zeros for those that are not wanted."""
     factor = factors(x.shape[bins], x.dtype, x.device)
     mirrored = whole * factor.conjugate, None if local is None else local * factor.conjugate
@@ -223,16 +209,8 @@ _gradients = torch.library.custom_op(
 
 
 @_forward.register_fake
-def _forward_shapes(
-    x: Tensor,
-    bins: int,
-    channels: int,
-    gradient: str,
-    eps: float | None,
-    theta: Tensor | None,
-    whole: Tensor,
-    local: Tensor | None,
-) -> tuple[Tensor, Tensor]:
+def _forward_shapes(x: Tensor, bins: int, channels: int, *rest: Any) -> tuple[Tensor, Tensor]:
+    _, _, theta, whole, _ = rest
     shape = [*x.shape]
     shape[channels], shape[bins] = 1, whole.shape[-2]
     shape.append(shape.pop(bins))
@@ -240,17 +218,8 @@ def _forward_shapes(
 
 
 @_gradients.register_fake
-def _gradient_shapes(
-    x: Tensor,
-    bins: int,
-    channels: int,
-    mask: Tensor | None,
-    whole: Tensor,
-    local: Tensor | None,
-    upstream: Tensor,
-    by_x: bool,
-    by_filters: bool,
-) -> tuple[Tensor, Tensor, Tensor]:
+def _gradient_shapes(x: Tensor, *rest: Any) -> tuple[Tensor, Tensor, Tensor]:
+    _, _, _, whole, local, *_ = rest
     return _like(x), _like(whole), x.new_empty(0) if local is None else _like(local)
 
 
@@ -287,7 +256,7 @@ def _backward(ctx: Any, upstream: Tensor, _: Tensor) -> tuple[Tensor | None, ...
 
 
 def _as_plain(ctx: Any) -> Any:
-    axes, options = ctx.axes, MaskOptions(ctx.gradient, eps=ctx.eps)
+    axes, options = ctx.axes, MaskOptions(ctx.gradient, ctx.eps)
 
     def plain(x: Tensor, theta: Tensor | None, whole: Tensor, local: Tensor | None) -> Tensor:
         second = None if local is None else _pair(local, axes.bins)
@@ -312,13 +281,9 @@ class _Eager(torch.autograd.Function):
 
 
 def filter_once(
-    x: Tensor,
-    whole: Pair,
-    local: Pair | None,
-    theta: Tensor | None,
-    axes: Axes,
+    x: Tensor, whole: Pair, local: Pair | None, theta: Tensor | None, axes: Axes,
     options: MaskOptions,
-) -> Tensor:
+) -> Tensor:  # fmt: skip
     """Return what :func:`adaptive_filter` returns, for hard masks and without lengths."""
     n = x.shape[axes.bins]
     first, second = _plane(whole, n, axes), None if local is None else _plane(local, n, axes)

@@ -34,15 +34,16 @@ class MaskOptions(NamedTuple):
     """How the mask is made; ``eps`` None is relative, a number is absolute."""
 
     gradient: Gradient
-    temperature: float = 0.1
-    eps: float | None = None
+    eps: float | None
+    temperature: float | None = None  # of "sigmoid"
 
 
 def mask_options(gradient: Gradient, temperature: float, eps: float | None = None) -> MaskOptions:
     """Return the options, with the published ε where the published gradient is asked for."""
-    return MaskOptions(
-        gradient, temperature, EPSILON if eps is None and gradient == "tslanet" else eps
-    )
+    if gradient == "tslanet" and eps is None:
+        eps = EPSILON
+    # A number that is not used would be an input of a compiled graph, which is then built twice.
+    return MaskOptions(gradient, eps, temperature if gradient == "sigmoid" else None)
 
 
 def adaptive_filter(
@@ -83,7 +84,7 @@ def spectral_mask(
     energy = energy + (spectrum.im / scale).square().sum(axes.channels, keepdim=True)
     mean = mean_energy(energy, axes.bins, num_bins)
     level = median_level(energy, mean, scale, axes.bins, options.eps, num_bins)
-    if options.gradient == "sigmoid":
+    if options.temperature is not None:
         relative = energy / torch.where(level > 0, level, 1.0)
         relative = torch.where(level > 0, relative, -torch.inf)
         mask = torch.sigmoid((relative - theta) / options.temperature)
@@ -128,7 +129,7 @@ def median_level(
     median = lower_median(energy, dim, num_bins)
     if eps is not None:
         return median + eps / scale / scale
-    return torch.add(median, mean, alpha=EPSILON)
+    return median + EPSILON * mean
 
 
 def lower_median(energy: Tensor, dim: int, num_bins: Tensor | None = None) -> Tensor:

@@ -166,8 +166,10 @@ def filter_fft(n: int) -> bool:
 
 def pieces(x: Tensor) -> Way:
     """Return "fast" where pieces along axis 0 save a good part of the memory."""
-    many = x.device.type == "cpu" and x.shape[0] >= 4 and x.numel() >= MANY_PIECES * PIECE
-    return _way("pieces") if many else "plain"
+    # A tracer must not compare sizes that it leaves open, hence the table first.
+    if _way("pieces") == "plain" or x.device.type != "cpu":
+        return "plain"
+    return "fast" if x.shape[0] >= 4 and x.numel() >= MANY_PIECES * PIECE else "plain"
 
 
 def cut(independent: bool, *tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:

@@ -119,7 +119,7 @@ def adaptive_spectral_mask(
         raise ValueError(f"im must have the shape of re, {tuple(re.shape)}, got {tuple(im.shape)}.")
     dim, channel_dim = _two_axes("re", re, dim, channel_dim)
     check_option("gradient", gradient, GRADIENTS)
-    if not check_number("temperature", temperature) > 0:
+    if gradient == "sigmoid" and not check_number("temperature", temperature) > 0:
         raise ValueError(f"temperature must be above 0, got {temperature!r}.")
     if eps is not None and not check_number("eps", eps) > 0:
         raise ValueError(f"eps must be above 0, got {eps!r}.")
@@ -214,7 +214,7 @@ def spectral_filter(
     dim, channel_dim = _two_axes("x", x, dim, channel_dim)
     check_option("weight", weight, WEIGHTS)
     check_option("gradient", gradient, GRADIENTS)
-    if not check_number("temperature", temperature) > 0:
+    if gradient == "sigmoid" and not check_number("temperature", temperature) > 0:
         raise ValueError(f"temperature must be above 0, got {temperature!r}.")
     if local_weight is not None and threshold is None:
         raise ValueError("threshold must be given with local_weight, got None.")

@@ -1,8 +1,10 @@
 """Layers: parameters, shape checks and documentation in front of the functional core."""
 
+from skelfreq.nn.adaptive import FreS, FreT
+from skelfreq.nn.decoupling import FrameDecoupling, JointDecoupling
 from skelfreq.nn.ema import EMADualPath, cosine_momentum
 from skelfreq.nn.freq_enhance import FreqEnhance
-from skelfreq.nn.frest import FrameDecoupling, FreS, FreST, FreT, JointDecoupling
+from skelfreq.nn.frest import FreST
 from skelfreq.nn.masking import TubeMask, TubeMasking
 from skelfreq.nn.spectral import SpectralFilter
 from skelfreq.nn.ssfrm import SSFRM

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from skelfreq._checks import check_option
-from skelfreq.functional.filters import WEIGHTS, Weight
+from skelfreq._checks import check_number, check_option
+from skelfreq.functional._filter_plain import Gradient
+from skelfreq.functional.filters import GRADIENTS, WEIGHTS, Weight
 
 Init = Literal["normal", "identity"]
 Start = Literal["normal", "one", "zero"]
@@ -25,6 +28,26 @@ def filter_shape(weight: Weight, channels: int, length: int | None, name: str) -
         raise ValueError(f"{name} must be given with weight={weight!r}, got None.")
     bins = length // 2 + 1
     return (bins, 2) if weight == "frequency" else (channels, bins, 2)
+
+
+def check_mask_options(gradient: Gradient, temperature: float, threshold: float | None) -> None:
+    """Raise unless the options describe a mask."""
+    check_option("gradient", gradient, GRADIENTS)
+    if not check_number("temperature", temperature) > 0:
+        raise ValueError(f"temperature must be above 0, got {temperature!r}.")
+    if threshold is not None and not math.isfinite(check_number("threshold", threshold)):
+        raise ValueError(f"threshold must be finite, got {threshold}.")
+
+
+def stored(state: Mapping[str, Tensor], prefix: str, names: tuple[str, ...]) -> list[Tensor]:
+    """Return the tensors that a published state holds under ``names``; raise if one is missing."""
+    missing = [name for name in names if f"{prefix}{name}" not in state]
+    if missing:
+        raise ValueError(
+            f"state must hold {', '.join(names)} under prefix {prefix!r}, it lacks "
+            f"{', '.join(missing)}; its first names are {[*state][:3]}."
+        )
+    return [state[f"{prefix}{name}"].detach() for name in names]
 
 
 @torch.no_grad()

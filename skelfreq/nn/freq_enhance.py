@@ -20,6 +20,7 @@ from skelfreq._checks import (
     named_options,
 )
 from skelfreq.functional.gains import LAST, Last, apply_gain, band_gains
+from skelfreq.nn._weights import stored
 
 
 class FreqEnhance(nn.Module):
@@ -192,7 +193,7 @@ class FreqEnhance(nn.Module):
         """
         layer = cls(length, dim=-1, num_bands=30, split=30, strength=0.3, last="released")
         # The release truncates an fp32 linspace.
-        edges = torch.linspace(0, layer.length - 1, 31, device="cpu").long().tolist()
+        edges = [int(edge) for edge in torch.linspace(0, layer.length - 1, 31, device="cpu")]
         moved = [i for i, edge in enumerate(edges) if edge != i * (layer.length - 1) // 30]
         if moved:
             warnings.warn(
@@ -241,13 +242,7 @@ class FreqEnhance(nn.Module):
         torch.Size([256])
         """
         names = ("k", "freq_weights", "split_freq", "m")
-        missing = [name for name in names if f"{prefix}{name}" not in state]
-        if missing:
-            raise ValueError(
-                f"state must hold {', '.join(names)} under prefix {prefix!r}, it lacks "
-                f"{', '.join(missing)}; its first names are {[*state][:3]}."
-            )
-        k, weights, split, divisor = (state[f"{prefix}{name}"].detach() for name in names)
+        k, weights, split, divisor = stored(state, prefix, names)
         if length is None:
             maps = [v for name, v in state.items() if name.startswith(prefix) and v.ndim == 2]
             if not maps:

@@ -20,7 +20,8 @@ from examples.fs_vae.features import ClassSplit
 from examples.fs_vae.synse import load_features, load_split, load_texts
 
 TINY = ["--encoder-epochs", "1", "--frames", "16", "--cycles", "1", "--cycle-epochs", "2",
-        "--samples-per-class", "20", "--classifier-steps", "20", "--latent", "8"]  # fmt: skip
+        "--samples-per-class", "20", "--classifier-steps", "20", "--latent", "8",
+        "--split", "9"]  # fmt: skip
 UNSEEN, VALIDATION = (10, 11, 19, 26, 56), (0, 1, 2, 3, 4)
 WIDTH = 32
 
@@ -106,7 +107,7 @@ def test_embedded_run_leaves_what_it_promises(
 
 
 def test_synse_folders_run_with_one_command(ntu: Path, tmp_path: Path) -> None:
-    learn = ["--config", "msr", "--cycle-epochs", "15", "--latent", "16"]
+    learn = ["--config", "msr", "--cycle-epochs", "15", "--latent", "16", "--split", "9"]
     assert main([*flags(ntu), *learn, "--out", str(tmp_path)]) == 0
     scores = result_of(only_folder(tmp_path))["scores"]
     assert scores["zero-shot"] > 0.4  # chance is 0.2

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import scipy.fft
 import torch
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 from tolerances import TOLERANCE, assert_close, assert_rounded
 from torch import Tensor
 
-from skelfreq.functional import _basis, _gain, apply_gain, dct, idct, resample, split_bands
+from skelfreq.functional import _route, apply_gain, dct, idct, resample, split_bands
 
 # --- apply_gain ---------------------------------------------------------------------------------
 
@@ -22,7 +24,9 @@ def test_gain_scales_the_coefficients(signal: Signal, seed: int) -> None:
     gain = normal(x.shape[dim], seed=seed)
     spectrum = scipy.fft.dct(x.numpy(), norm="ortho", axis=dim)
     curve = gain.view([-1 if axis == dim % x.ndim else 1 for axis in range(x.ndim)]).numpy()
-    assert_close(apply_gain(x, gain, dim=dim), scipy.fft.idct(spectrum * curve, norm="ortho", axis=dim))
+    assert_close(
+        apply_gain(x, gain, dim=dim), scipy.fft.idct(spectrum * curve, norm="ortho", axis=dim)
+    )
 
 
 @given(signals())
@@ -76,14 +80,13 @@ def test_gain_gradients_of_every_way(
     piece: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(_gain, "PRODUCT_MAX_POINTS", WAYS[way][0])
-    monkeypatch.setattr(_gain, "OPERATOR_ROWS", WAYS[way][1])
+    monkeypatch.setattr(_route, "GAIN_PRODUCT_POINTS", WAYS[way][0])
+    monkeypatch.setattr(_route, "GAIN_OPERATOR_ROWS", WAYS[way][1])
     # With pieces of one row, sums over pieces are seen to be made, and nothing is kept.
-    monkeypatch.setattr(_basis, "PIECE", piece)
-    monkeypatch.setattr(_gain, "PIECE", piece)
+    monkeypatch.setattr(_route, "PIECE", piece)
     x = normal(*(n if size == -1 else size for size in shape)).requires_grad_()
     gain = normal(n, seed=1).requires_grad_()
-    assert _gain.by_operator(x, n) == (way == "operator")
+    assert _route.gain_operator(x, n) == (way == "operator")
     expected = idct((dct(x, dim=dim).movedim(dim, -1) * gain).movedim(-1, dim), dim=dim)
     assert_close(apply_gain(x, gain, dim=dim), expected)
     above = normal(*x.shape, seed=2)
@@ -99,7 +102,7 @@ def test_gain_gradients_of_every_way(
 def test_gain_gradients_under_vmap_and_autocast(rows: int, n: int) -> None:
     leaves = [normal(rows, n).float(), normal(n, seed=1).float()]
     leaves = [leaf.requires_grad_() for leaf in leaves]
-    y, above = apply_gain(*leaves), normal(3, rows, n, seed=2).float()
+    y, above = apply_gain(*leaves, dim=-1), normal(3, rows, n, seed=2).float()
     each = [torch.autograd.grad(y, leaves, one, retain_graph=True) for one in above]
     with torch.autocast("cpu", torch.bfloat16):
         once = torch.autograd.grad(y, leaves, above[0], retain_graph=True)
@@ -126,9 +129,10 @@ def test_gradients_of_a_gain_made_from_the_input(rows: int, n: int) -> None:
 @pytest.mark.parametrize("n", [12, 600])
 def test_gain_vmap_and_jvp(n: int) -> None:
     x, gain, tangent = normal(4, 3, n), normal(4, n, seed=1), normal(4, 3, n, seed=2)
+    along_the_last = partial(apply_gain, dim=-1)
     expected = torch.stack([apply_gain(a, b, dim=-1) for a, b in zip(x, gain, strict=True)])
-    assert_close(torch.func.vmap(apply_gain)(x, gain), expected)
-    value, slope = torch.func.jvp(apply_gain, (x[0], gain[0]), (tangent[0], gain[1]))
+    assert_close(torch.func.vmap(along_the_last)(x, gain), expected)
+    value, slope = torch.func.jvp(along_the_last, (x[0], gain[0]), (tangent[0], gain[1]))
     assert_close(value, expected[0])
     assert_close(slope, apply_gain(tangent[0], gain[0], dim=-1) + apply_gain(x[0], gain[1], dim=-1))
 
@@ -147,7 +151,9 @@ def test_gain_ignores_padding(shape: tuple[int, ...]) -> None:
 
 def test_gain_follows_the_dtype_of_x() -> None:
     x, gain = normal(2, 25, dtype=torch.bfloat16), normal(25, seed=1)
-    assert_rounded(apply_gain(x, gain, dim=-1), apply_gain(x.double(), gain.float().double(), dim=-1))
+    assert_rounded(
+        apply_gain(x, gain, dim=-1), apply_gain(x.double(), gain.float().double(), dim=-1)
+    )
     assert apply_gain(normal(2, 25), gain.float(), dim=-1).dtype == torch.float64
 
 
@@ -222,7 +228,9 @@ def test_bands_gradcheck(route: str) -> None:
 
 def test_bands_in_half_precision() -> None:
     x = normal(2, 25, dtype=torch.bfloat16)
-    for band, exact in zip(split_bands(x, 5, dim=-1), split_bands(x.double(), 5, dim=-1), strict=True):
+    for band, exact in zip(
+        split_bands(x, 5, dim=-1), split_bands(x.double(), 5, dim=-1), strict=True
+    ):
         assert band.dtype == torch.bfloat16
         assert_rounded(band, exact)
 
@@ -298,7 +306,11 @@ X = torch.zeros(2, 3, 6)
     [
         (lambda: apply_gain(X, torch.ones(5), dim=-1), ValueError, ["gain", "6 entries", "(5,)"]),
         (lambda: apply_gain(X, torch.ones(()), dim=-1), ValueError, ["gain", "6 entries", "()"]),
-        (lambda: apply_gain(X, torch.ones(1, 1, 1, 6), dim=-1), ValueError, ["gain", "at most 3", "4"]),
+        (
+            lambda: apply_gain(X, torch.ones(1, 1, 1, 6), dim=-1),
+            ValueError,
+            ["gain", "at most 3", "4"],
+        ),
         (lambda: apply_gain(X, torch.ones(4, 6), dim=-1), ValueError, ["gain", "(3,)", "(4, 6)"]),
         (lambda: apply_gain(X, torch.ones(2, 6), dim=-1), ValueError, ["gain", "(3,)", "(2, 6)"]),
         (lambda: apply_gain(X, torch.ones(6).long(), dim=-1), TypeError, ["gain", "int64"]),

@@ -9,7 +9,6 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,19 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+from cases import (
+    CASES,
+    CORE,
+    JOINTS,
+    WIDTH,
+    Case,
+    build,
+    every,
+    features,
+    run,
+    same,
+    with_parameters,
+)
 from conftest import normal
 from tolerances import AUTOCAST, GOLDEN, RUNTIME, assert_close, relative_error
 from torch import Tensor, nn
@@ -30,111 +42,11 @@ from skelfreq import (
     SSFRM,
     EMADualPath,
     FreqEnhance,
-    FreS,
-    FreST,
-    FreT,
     SpectralFilter,
-    TubeMask,
     TubeMasking,
     cosine_momentum,
 )
 from skelfreq import functional as F
-
-WIDTH, STEPS, JOINTS = 6, 6, 5
-
-
-class MaskAndRestore(nn.Module):
-    """Select the visible tokens and put them back, with a mask that is given."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.mask_token = nn.Parameter(torch.full((WIDTH,), 0.5))
-
-    def forward(self, tokens: Tensor, mask: Tensor, keep: Tensor, restore: Tensor) -> Tensor:
-        drawn = TubeMask(mask, keep, restore)
-        return drawn.scatter(drawn.gather(tokens) * 2, self.mask_token)
-
-
-def features(n: int, dtype: torch.dtype = torch.float32) -> tuple[Tensor, ...]:
-    return (normal(n, WIDTH, STEPS, JOINTS, seed=n, dtype=dtype),)
-
-
-def tokens(n: int, dtype: torch.dtype = torch.float32) -> tuple[Tensor, ...]:
-    return (normal(n, STEPS, JOINTS, WIDTH, seed=n, dtype=dtype),)
-
-
-def tokens_and_mask(n: int, dtype: torch.dtype = torch.float32) -> tuple[Tensor, ...]:
-    drawn = TubeMasking(JOINTS, 0.6, 2)(*tokens(n), generator=torch.Generator().manual_seed(n))
-    return (*tokens(n, dtype), *drawn)
-
-
-def two_features(n: int, dtype: torch.dtype = torch.float32) -> tuple[Tensor, ...]:
-    return (*features(n, dtype), normal(n, WIDTH, STEPS, JOINTS, seed=n + 50, dtype=dtype))
-
-
-@dataclass(frozen=True)
-class Case:
-    """A layer, its inputs for a batch of n samples, and whether it draws random numbers."""
-
-    build: Callable[[], nn.Module]
-    inputs: Callable[..., tuple[Tensor, ...]]
-    random: bool = False
-    frames_axis: int = 2
-
-
-CASES = {
-    "ssfrm": Case(partial(SSFRM, WIDTH), features),
-    "ssfrm_own_rate": Case(partial(SSFRM, WIDTH, 2, hidden_channels=4, low_rate="own", groups=2), features),
-    "ssfrm_out_frames": Case(partial(SSFRM, WIDTH, out_frames=20), features),
-    "tube_masking": Case(partial(TubeMasking, JOINTS, 0.6, 2), tokens, random=True, frames_axis=1),
-    "mask_and_restore": Case(MaskAndRestore, tokens_and_mask, frames_axis=1),
-    "ema": Case(lambda: EMADualPath(SSFRM(WIDTH)), two_features),
-    "spectral_filter": Case(partial(SpectralFilter, WIDTH), features),
-    "spectral_filter_joints": Case(partial(SpectralFilter, WIDTH, JOINTS, dim=-1, weight="full"), features),
-    "fres": Case(partial(FreS, WIDTH, JOINTS, weight="frequency"), features),
-    "fret": Case(partial(FreT, WIDTH, STEPS, weight="full", threshold=0.5), features),
-    "fret_bare": Case(
-        partial(FreT, WIDTH, use_global=False, residual=False, decouple=False, gradient="sigmoid"),
-        features,
-    ),
-    "frest": Case(partial(FreST, WIDTH), features),
-    "freq_enhance": Case(partial(FreqEnhance, STEPS, num_bands=3, split=2), features),
-    "freq_enhance_free": Case(partial(FreqEnhance, STEPS, learnable="free"), features),
-    "freq_enhance_fixed": Case(
-        partial(FreqEnhance, STEPS, num_bands=3, split=2, learnable=None), features
-    ),
-    "freq_enhance_joints": Case(partial(FreqEnhance, JOINTS, dim=-1, num_bands=30, split=4, divisor=2), features),
-    "freq_enhance_released": Case(partial(FreqEnhance.released, JOINTS), features),
-}
-every = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-with_parameters = pytest.mark.parametrize(
-    "case", [c for name, c in CASES.items() if name != "tube_masking"],
-    ids=[name for name in CASES if name != "tube_masking"],
-)  # fmt: skip
-
-
-def build(case: Case) -> nn.Module:
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        return case.build().eval()
-
-
-def run(case: Case, model: nn.Module, inputs: tuple[Tensor, ...]) -> list[Tensor]:
-    """Call the layer, with the same draw every time, and return its output tensors."""
-    with torch.random.fork_rng():
-        torch.manual_seed(1)
-        return tree_leaves(model(*inputs))
-
-
-def same(first: list[Tensor], second: list[Tensor], tolerance: float = 0.0) -> None:
-    assert len(first) == len(second) > 0
-    for a, b in zip(first, second, strict=True):
-        assert a.dtype == b.dtype and a.shape == b.shape
-        if tolerance and a.is_floating_point():
-            assert_close(a, b, tolerance)
-        else:
-            assert torch.equal(a, b)
-
 
 # --- Copies and state ---------------------------------------------------------------------------
 
@@ -317,8 +229,8 @@ def test_inductor_runs_the_whole_step(fresh_dynamo: None) -> None:
     masking, model = TubeMasking(JOINTS, 0.6, 2), build(CASES["ssfrm_out_frames"])
 
     def step(x: Tensor, signal: Tensor, mask: Tensor) -> Tensor:
-        high, low = model(x)
-        reconstruction = F.Reconstruction(high + low, high, low)
+        bands = model(x)
+        reconstruction = F.Reconstruction(bands.low + bands.high, bands)
         return F.fd_mae_loss(reconstruction, F.motion(signal), cutoff=4, online_mask=mask).total
 
     x, signal = *features(3), normal(3, 3, 20, JOINTS, dtype=torch.float32)
@@ -455,34 +367,6 @@ def test_onnx_of_a_clip_beyond_the_eager_product(model: nn.Module) -> None:
 
 # --- The functional core ------------------------------------------------------------------------
 
-CORE = {
-    "dct": lambda x: F.dct(x, dim=2),
-    "dct_unscaled": lambda x: F.dct(x, dim=2, norm=None),
-    "idct": lambda x: F.idct(x, dim=2),
-    "apply_gain": lambda x: F.apply_gain(x, torch.ones_like(x[0, 0, :, 0]).cumsum(0).rsqrt(), dim=2),
-    "split_bands": lambda x: F.split_bands(x, 3, dim=2),
-    "resample": lambda x: F.resample(x, 20, dim=2),
-    "motion": lambda x: F.motion(x, dim=2),
-    "split_frames": lambda x: F.split_frames(x, dim=2),
-    "merge_frames": lambda x: F.merge_frames(x, x, dim=2),
-    "rdft": lambda x: F.rdft(x, dim=2),
-    "motion_loss": lambda x: F.motion_reconstruction_loss(x, x + 1),
-    "frequency_loss": lambda x: F.frequency_reconstruction_loss(x, 2 * x, x, 3),
-    "log_amplitude": lambda x: F.relative_log_amplitude(x, 2),
-    "spectral_mask": lambda x: F.adaptive_spectral_mask(*F.rdft(x, dim=2), 0.5, dim=2, channel_dim=1),
-    "spectral_filter": lambda x: F.spectral_filter(x, *filters(x), 0.5),
-    "enhance": lambda x: F.apply_gain(x, F.band_gains(x.shape[2], x[0, :, 0, 0], 4, 0.3), dim=2),
-    "calibrated": lambda x: F.calibrated_alignment_loss(x, 2 * x, float(x[0].numel())),
-    "divergence": lambda x: F.kl_to_standard_normal(x, 2 * x),
-    "decouple": lambda x: F.decouple(x, torch.ones_like(x[0, :, :3, 0]), torch.eye(3).to(x)),
-}
-
-
-def filters(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Return two complex weights for the three channels of ``x``."""
-    values = torch.arange(9, dtype=x.dtype, device=x.device).view(3, 3) / 8
-    return values[:, :2], values[:, 1:]
-
 
 @pytest.mark.parametrize("name", CORE)
 def test_core_compiles_for_every_length(name: str, fresh_dynamo: None) -> None:
@@ -542,7 +426,7 @@ def test_inductor_trains_through_long_transforms(function: Callable, fresh_dynam
     results = []
     for forward in (function, torch.compile(function, fullgraph=True)):
         leaf = x.clone().requires_grad_()
-        out = forward(leaf, 2)
+        out = forward(leaf, dim=2)
         results.append([out, *torch.autograd.grad(out, leaf, above)])
     for got, value in zip(*results, strict=True):
         assert_close(got, value, RUNTIME)
@@ -564,12 +448,13 @@ def test_core_compiles_with_lengths(function: Callable, fresh_dynamo: None) -> N
 
 
 def test_gain_compiles(fresh_dynamo: None) -> None:
-    compiled = torch.compile(F.apply_gain, backend="aot_eager", fullgraph=True, dynamic=True)
+    along_time = partial(F.apply_gain, dim=2)
+    compiled = torch.compile(along_time, backend="aot_eager", fullgraph=True, dynamic=True)
     for frames in (8, 30):
         x, gain = normal(2, 3, frames, 4), normal(frames, seed=1)
-        assert_close(compiled(x, gain, 2), F.apply_gain(x, gain, dim=2))
+        assert_close(compiled(x, gain), F.apply_gain(x, gain, dim=2))
         curves = normal(3, 1, frames, seed=2)
-        assert_close(compiled(x, curves, 2), F.apply_gain(x, curves, dim=2))
+        assert_close(compiled(x, curves), F.apply_gain(x, curves, dim=2))
 
 
 def test_tube_mask_with_a_dynamic_number_of_steps(fresh_dynamo: None) -> None:

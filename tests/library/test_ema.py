@@ -504,7 +504,9 @@ def test_schedule_errors(call, error, words) -> None:
 
 
 def test_repr_shows_the_configuration() -> None:
-    assert "momentum=0.9, buffers='average'" in repr(EMADualPath(net(), momentum=0.9, buffers="average"))
+    assert "momentum=0.9, buffers='average'" in repr(
+        EMADualPath(net(), momentum=0.9, buffers="average")
+    )
 
 
 def test_online_must_be_a_module() -> None:

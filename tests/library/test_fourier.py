@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,7 @@ from conftest import Signal, load_golden, normal, signals
 from hypothesis import given
 from tolerances import GOLDEN, assert_close, assert_rounded
 
-from skelfreq.functional import irdft, rdft, relative_log_amplitude
+from skelfreq.functional import _route, irdft, rdft, relative_log_amplitude
 
 
 @given(signals())
@@ -70,8 +69,7 @@ def test_the_inverse_fft_sees_no_imaginary_part_at_the_edges(
     n: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The CPU's FFT ignores it, others use it: look at what they are given.
-    fourier = importlib.import_module("skelfreq.functional.fourier")
-    monkeypatch.setattr(fourier, "DFT_BASIS_MAX_POINTS", 0)
+    monkeypatch.setattr(_route, "FOURIER_PRODUCT_POINTS", 0)
     seen: list[torch.Tensor] = []
     irfft = torch.fft.irfft
 

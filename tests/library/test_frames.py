@@ -29,7 +29,9 @@ def numpy_motion(x: np.ndarray, dim: int, stride: int) -> np.ndarray:
 def test_motion_equals_numpy(signal: Signal, stride: int) -> None:
     x, dim = signal
     kept = x.clone()
-    assert np.array_equal(motion(x, dim=dim, stride=stride).numpy(), numpy_motion(x.numpy(), dim, stride))
+    assert np.array_equal(
+        motion(x, dim=dim, stride=stride).numpy(), numpy_motion(x.numpy(), dim, stride)
+    )
     assert torch.equal(x, kept)
 
 
@@ -91,7 +93,9 @@ def test_motion_ignores_padding(stride: int, dtype: torch.dtype) -> None:
 def test_motion_gradcheck() -> None:
     x = normal(2, 2, 5, 2).requires_grad_()
     for lengths in (None, torch.tensor([5, 3])):
-        assert torch.autograd.gradcheck(lambda x, p=lengths: motion(x, dim=2, stride=2, lengths=p), x)
+        assert torch.autograd.gradcheck(
+            lambda x, p=lengths: motion(x, dim=2, stride=2, lengths=p), x
+        )
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])

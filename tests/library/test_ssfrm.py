@@ -8,7 +8,7 @@ from conftest import normal
 from tolerances import assert_close
 
 from skelfreq import SSFRM
-from skelfreq.functional import frequency_reconstruction_loss, resample, split_bands
+from skelfreq.functional import Bands, frequency_reconstruction_loss, resample, split_bands
 
 
 def seeded(**arguments) -> SSFRM:
@@ -43,7 +43,7 @@ def test_shapes(configuration: dict, batch: int, steps: int, joints: int) -> Non
     own = configuration.get("low_rate") == "own"
     low_frames = steps * configuration.get("low_scale", 2) if own else frames
     channels = configuration.get("out_channels", 3)
-    high, low = model(normal(batch, 8, steps, joints))
+    low, high = model(normal(batch, 8, steps, joints))
     assert high.shape == (batch, channels, frames, joints)
     assert low.shape == (batch, channels, low_frames, joints)
     assert high.dtype == low.dtype == torch.float64
@@ -51,7 +51,8 @@ def test_shapes(configuration: dict, batch: int, steps: int, joints: int) -> Non
 
 @pytest.mark.parametrize("configuration", CONFIGURATIONS, ids=str)
 def test_scale_up_reaches_the_two_time_scales(configuration: dict) -> None:
-    high, low = seeded(**configuration).scale_up(normal(2, 8, 6, 5))
+    x = normal(2, 8, 6, 5)
+    low, high = seeded(**configuration).scale_up(Bands(x, x))
     assert high.shape[2] == 6 * configuration.get("high_scale", 4)
     assert low.shape[2] == 6 * configuration.get("low_scale", 2)
 
@@ -59,7 +60,7 @@ def test_scale_up_reaches_the_two_time_scales(configuration: dict) -> None:
 @pytest.mark.parametrize("configuration", CONFIGURATIONS, ids=str)
 def test_gradient_reaches_every_parameter(configuration: dict) -> None:
     model = seeded(**configuration)
-    high, low = model(normal(2, 8, 6, 5))
+    low, high = model(normal(2, 8, 6, 5))
     loss = (high * normal(*high.shape, seed=1)).sum() + (low * normal(*low.shape, seed=2)).sum()
     for name, gradient in zip(
         dict(model.named_parameters()),
@@ -82,7 +83,7 @@ def test_the_three_named_parts() -> None:
     assert kinds["feature_mapping"] == [conv, conv] * 2
     assert kinds["feature_reconstruction"] == [conv, conv, gelu, up] * 2
     x = normal(2, 8, 6, 5)
-    parts = model.feature_reconstruction(*model.feature_mapping(*model.scale_up(x)))
+    parts = model.feature_reconstruction(model.feature_mapping(model.scale_up(Bands(x, x))))
     for got, expected in zip(model(x), parts, strict=True):
         assert torch.equal(got, expected)
 
@@ -121,12 +122,12 @@ def test_frames_are_mixed() -> None:
 
 def test_branches_do_not_mix() -> None:
     model, x = seeded(), normal(2, 8, 6, 5)
-    high, low = model(x)
+    low, high = model(x)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if ".low." in name:
                 parameter.zero_()
-    silent_high, silent_low = model(x)
+    silent_low, silent_high = model(x)
     assert torch.equal(silent_high, high) and not silent_low.any() and low.any()
 
 
@@ -153,7 +154,7 @@ def test_overfits_the_bands_of_one_batch(low_rate: str) -> None:
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
     for _ in range(250):
         optimizer.zero_grad()
-        loss = frequency_reconstruction_loss(*model(x), signal, cutoff=6)
+        loss = frequency_reconstruction_loss(model(x), signal, cutoff=6)
         loss.backward()
         optimizer.step()
     assert float(loss.detach()) < 0.25 * float(floor)
