@@ -23,6 +23,7 @@ class Stop:
     def __init__(self) -> None:
         self.number = 0
         self.hint = "Nothing was written: give the same command again."
+        self.loud = True  # of several processes one speaks
         self._deferred = False
 
     def __enter__(self) -> Stop:
@@ -57,7 +58,8 @@ def command(experiment: str, argv: list[str] | None) -> int:
             study = importlib.import_module("examples.common.study")
             study.run(importlib.import_module(experiment).EXPERIMENT, argv, stop)
         except Stopped:
-            print(f"\n{name}: stopped. {stop.hint}", file=sys.stderr)
+            if stop.loud:
+                print(f"\n{name}: stopped. {stop.hint}", file=sys.stderr)
             return 128 + stop.number
         except (ValueError, OSError, ModuleNotFoundError, MemoryError) as error:
             print(f"{name}: {_line(error)}", file=sys.stderr)

@@ -121,7 +121,7 @@ def run(experiment: Experiment, argv: Sequence[str] | None, stop: Stop) -> None:
             _hold(folder, stack)
         folder = scale.broadcast(folder)
         stop.hint = f"Continue with: python -m examples.{experiment.name} --resume {folder}"
-        loud = scale.rank == 0
+        stop.loud = loud = scale.rank == 0
         if loud:
             write_json(folder / "run.json", record)
             print(f"{description}\nRun folder: {folder}")

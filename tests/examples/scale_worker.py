@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -78,17 +77,17 @@ CASES: dict[str, Any] = {
 }
 
 
-def main(folder: Path, strategy: str, names: list[str]) -> None:
-    rank = int(os.environ.get("RANK", 0))
-    for name in names:
-        accumulate = 2 if "accumulated" in name else 1
-        scale = Scale("cpu", **launched(1), strategy=strategy, accumulate=accumulate)
-        state = CASES[name](Cell(scale=scale, quiet=True))
-        torch.save(state, folder / f"{name}-{scale.world}-{rank}.pt")
+def main(folder: Path, strategies: list[str]) -> None:
+    for strategy in strategies:
+        for name, case in CASES.items():
+            accumulate = 2 if "accumulated" in name else 1
+            scale = Scale("cpu", **launched(1), strategy=strategy, accumulate=accumulate)
+            state = case(Cell(scale=scale, quiet=True))
+            torch.save(state, folder / f"{name}-{strategy}-{scale.rank}.pt")
 
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
     # In fp32 Adam turns the rounding of a gradient near 0 into a step of full length.
     torch.set_default_dtype(torch.float64)
-    main(Path(sys.argv[1]), sys.argv[2], sys.argv[3:])
+    main(Path(sys.argv[1]), sys.argv[2:])

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -36,30 +37,27 @@ ENVIRONMENT = {
     "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests' / 'examples'}",
 }  # fmt: skip
 
+STRATEGIES = {1: ["ddp"], 2: ["ddp", "fsdp"], 3: ["ddp"]}
 Trained = Callable[[str, int, str], list[dict[str, Any]]]
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    """Return what every process of a way to train got; each way runs once."""
-    folders: dict[tuple[int, str], Path] = {}
+    """Return what every process got; each number of processes runs once."""
+    folders: dict[int, Path] = {}
 
     def results(name: str, processes: int, strategy: str = "ddp") -> list[dict[str, Any]]:
-        way = (processes, strategy)
-        if way not in folders:
-            folders[way] = tmp_path_factory.mktemp("way")
-            worker = str(ROOT / "tests" / "examples" / "scale_worker.py")
-            start = [sys.executable]
-            if processes > 1:
-                start += ["-m", "torch.distributed.run", "--standalone"]
-                start += ["--nproc-per-node", str(processes)]
-            command = [*start, worker, str(folders[way]), strategy, *NAMES]
+        if processes not in folders:
+            folders[processes] = tmp_path_factory.mktemp("processes")
+            start = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+            command = [sys.executable, *(start if processes > 1 else []), scale_worker.__file__]
+            command += [str(folders[processes]), *STRATEGIES[processes]]
             done = subprocess.run(
                 command, capture_output=True, text=True, env=ENVIRONMENT, check=False, timeout=240
             )
             assert done.returncode == 0, done.stderr[-2000:]
         return [
-            torch.load(folders[way] / f"{name}-{processes}-{rank}.pt", weights_only=True)
+            torch.load(folders[processes] / f"{name}-{strategy}-{rank}.pt", weights_only=True)
             for rank in range(processes)
         ]
 
@@ -150,17 +148,15 @@ def test_dropout_of_a_part_is_that_of_the_batch() -> None:
         assert torch.equal(layer.eval()(x[2:5]), x[2:5])
 
 
-def test_without_fabric_one_device_works(tmp_path: Path) -> None:
-    hidden = "import sys; sys.modules['lightning_fabric'] = None\n"
-    program = hidden + "from examples.fd_mae.__main__ import main; sys.exit(main(sys.argv[1:]))"
+def test_without_fabric_one_device_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "lightning_fabric", None)
     flags = [*TINY, "--epochs", "1", "--out", str(tmp_path)]
-    for more, status in (([], 0), (["--devices", "2"], 2), (["--precision", "bf16-mixed"], 2)):
-        done = subprocess.run(
-            [sys.executable, "-c", program, *flags, *more], capture_output=True, text=True,
-            env=ENVIRONMENT, check=False,
-        )  # fmt: skip
-        assert done.returncode == status, done.stderr
-        assert status == 0 or "pip install 'skelfreq[scale]'" in done.stderr
+    assert main(flags) == 0
+    for more in (["--devices", "2"], ["--precision", "bf16-mixed"]):
+        assert main([*flags, *more]) == 2
+        assert "pip install 'skelfreq[scale]'" in capsys.readouterr().err
 
 
 @needs_fabric
@@ -173,47 +169,33 @@ def test_mixed_precision_stays_near_single(tmp_path: Path) -> None:
     assert 0 < distance(single, mixed) < 0.02
 
 
-@needs_fabric
-def test_other_numbers_of_processes_go_on_with_a_run(tmp_path: Path) -> None:
-    flags = [*TINY, "--epochs", "2", "--out", str(tmp_path)]
-    start = [sys.executable, "-m", "examples.fd_mae"]
-    done = subprocess.run(
-        [*start, *flags, "--devices", "2"], capture_output=True, text=True, env=ENVIRONMENT,
-        cwd=ROOT, check=False, timeout=120,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    (folder,) = tmp_path.iterdir()
-    assert (folder / "figures" / "reconstruction.png").exists()
-    assert main(["--resume", str(folder), "--seeds", "1"]) == 0
-    assert (folder / "fd-mae" / "seed1" / "result.json").exists()
-
-
 def children(process: int) -> list[int]:
     """Return the processes that a process started."""
     path = Path(f"/proc/{process}/task/{process}/children")
     return [int(number) for number in path.read_text().split()] if path.exists() else []
 
 
-def training(process: subprocess.Popen[str], root: Path) -> Iterator[None]:
-    """Wait until a checkpoint says that all ranks are at work."""
-    deadline = time.monotonic() + 100
-    while not list(root.rglob("*.pt")) and time.monotonic() < deadline:
-        assert process.poll() is None, process.communicate()[1]
-        time.sleep(0.1)
-    yield
+@contextmanager
+def start(root: Path, epochs: int) -> Iterator[subprocess.Popen[str]]:
+    """Start a run of two ranks; yields when a checkpoint says that both are at work."""
+    flags = [*TINY, "--epochs", str(epochs), "--save-every", "0.2", "--out", str(root)]
+    command = [sys.executable, "-m", "examples.fd_mae", *flags, "--devices", "2"]
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, cwd=ROOT,
+        env=ENVIRONMENT, start_new_session=True,
+    ) as process:  # fmt: skip
+        deadline = time.monotonic() + 100
+        while not list(root.rglob("*.pt")) and time.monotonic() < deadline:
+            assert process.poll() is None, process.communicate()[1]
+            time.sleep(0.05)
+        yield process
 
 
 @needs_fabric
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="finds the ranks in /proc")
 @pytest.mark.parametrize("rank", [0, 1])
 def test_a_rank_that_dies_ends_the_job(rank: int, tmp_path: Path) -> None:
-    flags = [*TINY, "--epochs", "5000", "--save-every", "0.2", "--out", str(tmp_path)]
-    command = [sys.executable, "-m", "examples.fd_mae", *flags, "--devices", "2"]
-    with subprocess.Popen(
-        command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, cwd=ROOT,
-        env=ENVIRONMENT, start_new_session=True,
-    ) as process:  # fmt: skip
-        next(training(process, tmp_path))
+    with start(tmp_path, epochs=5000) as process:
         ranks = [process.pid, *children(process.pid)]
         os.kill(ranks[rank], signal.SIGKILL)
         begun = time.monotonic()
@@ -227,15 +209,13 @@ def test_a_rank_that_dies_ends_the_job(rank: int, tmp_path: Path) -> None:
 
 
 @needs_fabric
-def test_sigterm_stops_all_ranks_at_the_same_step(tmp_path: Path) -> None:
-    flags = [*TINY, "--epochs", "5000", "--save-every", "0.2", "--out", str(tmp_path)]
-    command = [sys.executable, "-m", "examples.fd_mae", *flags, "--devices", "2"]
-    with subprocess.Popen(
-        command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, cwd=ROOT,
-        env=ENVIRONMENT, start_new_session=True,
-    ) as process:  # fmt: skip
-        next(training(process, tmp_path))
+def test_sigterm_stops_all_ranks_and_other_numbers_of_them_go_on(tmp_path: Path) -> None:
+    with start(tmp_path, epochs=30) as process:
         process.send_signal(signal.SIGTERM)
         error = process.communicate(timeout=60)[1]
         assert process.returncode == 128 + 15 and group_ends(process.pid)
     assert error.count("Continue with") == 1 and "Traceback" not in error
+    (folder,) = tmp_path.iterdir()
+    assert main(["--resume", str(folder)]) == 0
+    assert len((folder / "fd-mae" / "seed0" / "pretraining.jsonl").read_text().splitlines()) == 30
+    assert (folder / "figures" / "reconstruction.png").exists()
