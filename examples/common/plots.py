@@ -13,9 +13,8 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-BLUE, ORANGE, GREY, GREEN, VIOLET = "#0b6fb8", "#d1662f", "#777777", "#2f8f5b", "#7a4fa3"
-CYCLE = (BLUE, ORANGE, GREEN, VIOLET, GREY)
-DASHES = ("-", "--", "-.", ":", (0, (1, 3)))
+BLUE, ORANGE, GREY, GREEN, BLACK = "#0b6fb8", "#d1662f", "#777777", "#2f8f5b", "#222222"
+CYCLE, DASHES = (BLUE, ORANGE, GREEN, BLACK), ("-", "--", "-.", ":")
 STYLE = {"font.size": 13, "axes.titlesize": 14, "legend.fontsize": 11, "lines.linewidth": 2.0}
 
 
@@ -34,12 +33,17 @@ def lines(
 ) -> None:
     """Draw curves so that one on top of another hides nothing: wide ones below dashed ones."""
     for number, (name, values) in enumerate(curves.items()):
-        colour, dash = CYCLE[number % len(CYCLE)], DASHES[number % len(DASHES)]
-        width = 2.0 + 1.2 * (len(curves) - 1 - number)
+        style = {"color": CYCLE[number % 4], "linestyle": DASHES[number % 4]}
         steps = range(1, len(values) + 1) if x is None else x
-        axis.plot(steps, values, label=name, color=colour, linestyle=dash, linewidth=width)
+        axis.plot(steps, values, label=name, linewidth=2 + len(curves) - number, **style)
     axis.xaxis.get_major_locator().set_params(integer=True)
-    axis.legend()
+    if len(curves) > 1:
+        legend(axis)
+
+
+def legend(axis: Axes) -> None:
+    """Put the legend below the axes, where it covers nothing."""
+    axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=2, frameon=False)
 
 
 def save(figure: Figure, path: Path) -> None:

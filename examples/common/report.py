@@ -24,8 +24,9 @@ def write_report(
     folder: Path, name: str, table: Table, record: Mapping[str, Any], versions: Mapping[str, str]
 ) -> None:
     """Write ``report.html``: table, curves, pictures, settings; nothing outside is needed."""
-    for metrics in sorted(folder.glob("*/*/*.jsonl")):
-        _draw_curves(metrics, folder / "figures")
+    for metrics in folder.glob("*/*/*.jsonl"):
+        where = "-".join(metrics.relative_to(folder).with_suffix("").parts)
+        _draw_curves(metrics, folder / "figures" / f"losses-{where}.png")
     cells = [row.strip("|").split("|") for row in markdown(table).splitlines()]
     del cells[1]
     rows = "".join(
@@ -46,12 +47,19 @@ def write_report(
     write(folder / "report.html", page.encode())
 
 
-def _draw_curves(metrics: Path, pictures: Path) -> None:
+def _draw_curves(metrics: Path, path: Path) -> None:
+    """Draw a panel for every term of the loss: terms of other sizes have axes of their own."""
     entries = [json.loads(line) for line in metrics.read_text().splitlines()]
-    if len(entries) < 2:
+    names = [n for n in entries[-1] if n != "epoch" and any(e.get(n) for e in entries)]
+    if len(entries) < 2 or not names:
         return
-    figure, (axis,) = panels()
-    names = [name for name in entries[0] if name != "epoch"]
-    lines(axis, {name: [entry.get(name, 0.0) for entry in entries] for name in names})
-    axis.set(title=f"{metrics.parent.parent.name}, {metrics.parent.name}", xlabel="epoch")
-    save(figure, pictures / f"curves_{metrics.parent.parent.name}_{metrics.parent.name}.png")
+    figure, axes = panels(columns=len(names), size=(4, 3.2))
+    for axis, name in zip(axes, names, strict=True):
+        points = {entry["epoch"]: entry[name] for entry in entries if name in entry}
+        lines(axis, {name: list(points.values())}, list(points))
+        # The first epochs would flatten the rest.
+        late = list(points.values())[len(entries) // 20 + 1 :] or list(points.values())
+        margin = 0.08 * (max(late) - min(late)) + 1e-12
+        axis.set(title=name.replace("_", " "), xlabel="epoch")
+        axis.set_ylim(min(late) - margin, max(late) + margin)
+    save(figure, path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -50,27 +50,31 @@ class Stop:
             self._deferred = False
 
 
-def command(experiment: str, argv: list[str] | None) -> int:
+def command(name: str, module: str, argv: list[str] | None) -> int:
     """Run the experiment ``EXPERIMENT`` of a module from the command line; the exit status."""
-    name = experiment.removeprefix("examples.").removesuffix(".experiment")
+
+    def run(stop: Stop) -> None:
+        study = importlib.import_module("examples.common.study")  # loads torch
+        study.run(importlib.import_module(module).EXPERIMENT, argv, stop)
+
+    return guarded(name, run)
+
+
+def guarded(name: str, run: Callable[[Stop], None]) -> int:
+    """Call ``run``; what the user can mend takes one line. Returns the exit status."""
     with Stop() as stop:
         try:
-            study = importlib.import_module("examples.common.study")
-            study.run(importlib.import_module(experiment).EXPERIMENT, argv, stop)
+            run(stop)
         except Stopped:
             if stop.loud:
                 print(f"\n{name}: stopped. {stop.hint}", file=sys.stderr)
             return 128 + stop.number
-        except (ValueError, OSError, ModuleNotFoundError, MemoryError) as error:
-            print(f"{name}: {_line(error)}", file=sys.stderr)
-            return 2
-        except RuntimeError as error:
-            if not any(words in str(error) for words in OUTSIDE):
+        except (ValueError, OSError, ModuleNotFoundError, MemoryError, RuntimeError) as error:
+            outside = any(words in str(error) for words in OUTSIDE)
+            if isinstance(error, RuntimeError) and not outside:
                 raise
-            print(f"{name}: {_line(error)} {stop.hint}", file=sys.stderr)
+            line = " ".join(str(error).split()) or type(error).__name__
+            hint = stop.hint if isinstance(error, RuntimeError) else ""
+            print(f"{name}: {line} {hint}".rstrip(), file=sys.stderr)
             return 2
     return 0
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

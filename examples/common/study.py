@@ -7,6 +7,7 @@ import fnmatch
 import importlib
 import multiprocessing
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -34,7 +35,7 @@ from examples.common.runs import (
 )
 from examples.common.scale import STRATEGIES, Scale, launched
 from examples.common.settings import Settings, add_flags, from_dict, given
-from examples.common.signals import Stop, Stopped
+from examples.common.signals import Stop, guarded
 from examples.common.tables import markdown, mean_and_spread
 
 FORMAT = "skelfreq run 1"
@@ -105,9 +106,8 @@ def run(experiment: Experiment, argv: Sequence[str] | None, stop: Stop) -> None:
             _hold(args.resume, stack)
         record = _record(experiment, args)
         settings = from_dict(experiment.settings, record["settings"])
-        chosen = {key: getattr(settings, key) for key in ("precision", "accumulate", "compile")}
-        options = {"strategy": args.strategy, **launched(args.devices)}
-        scale = Scale(args.device) if many else Scale(args.device, **options, **chosen)
+        options = {} if many else {"strategy": args.strategy, **launched(args.devices)}
+        scale = Scale(args.device, **options, **_chosen(settings))
         data, description, tensors = experiment.load(settings)
         found = fingerprint(tensors)
         if record.setdefault("data", found) != found:
@@ -125,8 +125,7 @@ def run(experiment: Experiment, argv: Sequence[str] | None, stop: Stop) -> None:
         if loud:
             write_json(folder / "run.json", record)
             print(f"{description}\nRun folder: {folder}")
-        base = Cell(folder, {}, scale, stop, save_every=args.save_every, quiet=not loud)
-        base.tensorboard = args.tensorboard
+        base = Cell(folder, {}, scale, stop, "", args.save_every, args.tensorboard, not loud)
         cells = _cells(experiment, record, base)
         if many:
             _run_parallel(experiment, folder, args, len(cells))
@@ -273,24 +272,27 @@ def _work(module: str, folder: Path, device: str, save_every: float, tensorboard
     """Run the cells that nobody else runs; in a process of its own."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(1)
-    with Stop() as stop:
-        try:
-            experiment = importlib.import_module(module).EXPERIMENT
-            record = read_json(folder / "run.json")
-            settings = from_dict(experiment.settings, record["settings"])
-            data, _, _ = experiment.load(settings)
-            chosen = {key: getattr(settings, key) for key in ("precision", "accumulate", "compile")}
-            base = Cell(
-                folder, {}, Scale(device, **chosen), stop, save_every=save_every, quiet=True
-            )
-            base.tensorboard = tensorboard
-            for title, settings, cell in _cells(experiment, record, base):
-                cell.folder.mkdir(parents=True, exist_ok=True)
-                with held(cell.folder) as mine:
-                    if mine:
-                        _run_cell(experiment, title, settings, cell, data)
-        except Stopped:
-            os._exit(128 + stop.number)
+    experiment: Experiment = importlib.import_module(module).EXPERIMENT
+
+    def run(stop: Stop) -> None:
+        stop.loud = False
+        record = read_json(folder / "run.json")
+        settings = from_dict(experiment.settings, record["settings"])
+        data, _, _ = experiment.load(settings)
+        scale = Scale(device, **_chosen(settings))
+        base = Cell(folder, {}, scale, stop, "", save_every, tensorboard, quiet=True)
+        for title, own, cell in _cells(experiment, record, base):
+            cell.folder.mkdir(parents=True, exist_ok=True)
+            with held(cell.folder) as mine:
+                if mine:
+                    _run_cell(experiment, title, own, cell, data)
+
+    sys.exit(guarded(experiment.name, run))
+
+
+def _chosen(settings: Settings) -> dict[str, Any]:
+    """Return the settings that say how to compute."""
+    return {key: getattr(settings, key) for key in ("precision", "accumulate", "compile")}
 
 
 def _end_with_parent() -> None:

@@ -104,8 +104,10 @@ class Loop:
                     yield rows
                     self._after(len(rows))
                     bar.update()
-                    if self.history:
-                        bar.set_postfix({k: f"{v:.4f}" for k, v in [*self.history[-1].items()][:1]})
+                    if self.history and self.index == 0:
+                        bar.set_postfix_str(
+                            f"loss {next(iter(self.history[-1].values())):.4f}", False
+                        )
             self.save()
 
     def _batches(self) -> tuple[Tensor, ...]:

@@ -9,7 +9,7 @@ from examples.common.signals import command
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
-    return command("examples.fd_mae.experiment", argv)
+    return command("fd_mae", "examples.fd_mae.experiment", argv)
 
 
 if __name__ == "__main__":

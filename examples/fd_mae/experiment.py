@@ -73,13 +73,13 @@ def fine_tuned(
 
 
 def draw(done: list[Done], task: Task, folder: Path) -> None:
-    """Draw the losses of all rows, what their tokens do, and a reconstruction by the last."""
+    """Draw how smoothly rows train, what their tokens do, and a reconstruction by the last."""
     runs = {d.title: Pretraining(d.settings, task.train.clips, d.cell) for d in first(done)}
     networks = {title: run.trained() for title, run in runs.items()}
     figures.draw_amplitudes(networks, task.test.clips[:256], folder)
     runs = {title: run for title, run in runs.items() if run.loop.history}
     if runs:
-        figures.draw_losses({title: run.loop.history for title, run in runs.items()}, folder)
+        figures.draw_smoothness({title: run.loop.history for title, run in runs.items()}, folder)
         last = list(runs.values())[-1]
         figures.draw_reconstruction(last, task.test.clips[0], get_layout(task.layout), folder)
 

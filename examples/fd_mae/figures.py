@@ -17,14 +17,8 @@ from skelfreq.functional import relative_log_amplitude, split_frames
 from skelfreq.skeletons import SkeletonLayout
 
 
-def draw_losses(histories: dict[str, list[dict[str, float]]], folder: Path) -> None:
-    """Loss and its parts over the epochs; L_m, and how far it jumps (letter, Fig. 3)."""
-    figure, axes = panels(columns=len(histories))
-    for axis, (name, history) in zip(axes, histories.items(), strict=True):
-        parts = {p: [epoch[p] for epoch in history] for p in history[0]}
-        lines(axis, {p.replace("_", " "): v for p, v in parts.items() if max(v) > 0})
-        axis.set(title=name, xlabel="epoch", ylabel="loss", yscale="log")
-    save(figure, folder / "losses.png")
+def draw_smoothness(histories: dict[str, list[dict[str, float]]], folder: Path) -> None:
+    """L_m over the epochs, and how far it jumps from one to the next (letter, Fig. 3)."""
     figure, (curve, jumps) = panels(columns=2)
     motion = {n: torch.tensor([epoch["motion"] for epoch in h]) for n, h in histories.items()}
     motion = {name: values / values[0] for name, values in motion.items()}
@@ -32,7 +26,8 @@ def draw_losses(histories: dict[str, list[dict[str, float]]], folder: Path) -> N
     lines(jumps, {name: values.diff().abs() for name, values in motion.items()})
     curve.set(title="Motion loss, online branch", xlabel="epoch", ylabel="$L_m$ / first epoch")
     jumps.set(title="Its change per epoch", xlabel="epoch", ylabel="$|ΔL_m|$ / first epoch")
-    curve.set_yscale("log")
+    late = torch.cat([values[len(values) // 20 :] for values in motion.values()])
+    curve.set_ylim(0.98 * float(late.min()), 1.02 * float(late.max()))  # the first epoch is 1
     jumps.set_yscale("log")
     save(figure, folder / "smoothness.png")
 
@@ -70,7 +65,7 @@ def draw_reconstruction(
     guess = _positions(torch.where(branch.mask.unsqueeze(1), guessed, truth), half, run.config)[0]
     steps = torch.linspace(0, half.shape[2] - 1, 5).round().long().tolist()
     kinds = {"visible joints": half[0], "reconstruction": guess, "truth": half[0]}
-    figure, axes = panels(3, len(steps), (2.6, 3.0), sharex=True, sharey=True)
+    figure, axes = panels(3, len(steps), (2.2, 3.2), sharex=True, sharey=True)
     for axis, (kind, pose, frame) in zip(
         axes, [(k, p, f) for k, p in kinds.items() for f in steps], strict=True
     ):

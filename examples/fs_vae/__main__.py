@@ -9,7 +9,7 @@ from examples.common.signals import command
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
-    return command("examples.fs_vae.experiment", argv)
+    return command("fs_vae", "examples.fs_vae.experiment", argv)
 
 
 if __name__ == "__main__":

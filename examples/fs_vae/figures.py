@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from examples.common.plots import BLUE, ORANGE, panels, save
+from examples.common.plots import BLUE, ORANGE, legend, panels, save
 
 
 def draw_confusion(title: str, result: Mapping[str, Any], path: Path) -> None:
@@ -49,5 +49,5 @@ def draw_sweep(curves: Mapping[str, Mapping[float, Sequence[Any]]], path: Path) 
             )  # fmt: skip
         axis.set_xticks(range(len(curve)), [f"{value:g}" for value in curve])
         axis.set(title=f"Sensitivity to {name}", xlabel=name, ylabel="per cent")
-        axis.legend()
+        legend(axis)
     save(figure, path)

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from examples.common.plots import BLUE, GREY, ORANGE, panels, save
+from examples.common.plots import BLUE, GREY, ORANGE, legend, panels, save
 from examples.data.task import Labelled, Task
 from examples.mica.encoder import Encoder
 from examples.mica.train import MICA
@@ -82,7 +82,7 @@ def draw_filters(encoder: Encoder, clips: Tensor, path: Path) -> None:
                 axis.plot(gain.numpy(), marker=".", label=name.removesuffix(kind))
         axis.axhline(1, color=GREY, linewidth=0.8)
         axis.set(title=f"{kind}: gain with its residual", xlabel=unit, ylabel="amplitude ratio")
-        axis.legend()
+        legend(axis)
     save(figure, path)
 
 
@@ -115,13 +115,14 @@ def draw_queue(model: MICA, data: Labelled, path: Path) -> None:
     similarity = torch.nn.functional.normalize(query, dim=1) @ queue.mT
     same = data.labels[:, None] == labels
     figure, (axis,) = panels()
+    ends = (float(similarity.min()), float(similarity.max()) + 1e-6)
     for mask, colour, name in ((~same, GREY, "other classes"), (same, BLUE, "same class")):
-        counts, edges = torch.histogram(similarity[mask], 50, range=(-1.0, 1.0), density=True)
+        counts, edges = torch.histogram(similarity[mask], 50, range=ends, density=True)
         axis.stairs(counts, edges, fill=True, alpha=0.35, color=colour)
         axis.stairs(counts, edges, color=colour, linewidth=2, label=name)
     axis.set(title="Test embeddings against the queue", xlabel="cosine similarity")
     axis.set_ylabel("density")
-    axis.legend()
+    legend(axis)
     save(figure, path)
 
 
@@ -139,5 +140,5 @@ def draw_robustness(runs: Mapping[str, Sequence[Mapping[str, float]]], path: Pat
                 levels, values.mean(0), spread, marker="o", capsize=4, color=colour, label=title
             )
         axis.set(title=f"Accuracy, {kind}", xlabel=unit, ylabel="per cent")
-        axis.legend()
+        legend(axis)
     save(figure, path)

@@ -9,7 +9,7 @@ from examples.common.signals import command
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
-    return command("examples.mica.noise", argv)
+    return command("mica.robustness", "examples.mica.noise", argv)
 
 
 if __name__ == "__main__":
