@@ -20,9 +20,7 @@ STYLE = (
 )
 
 
-def write_report(
-    folder: Path, name: str, table: Table, record: Mapping[str, Any], versions: Mapping[str, str]
-) -> None:
+def write_report(folder: Path, name: str, table: Table, record: Mapping[str, Any]) -> None:
     """Write ``report.html``: table, curves, pictures, settings; nothing outside is needed."""
     for metrics in folder.glob("*/*/*.jsonl"):
         where = "-".join(metrics.relative_to(folder).with_suffix("").parts)
@@ -37,7 +35,7 @@ def write_report(
         f"{base64.b64encode(path.read_bytes()).decode()}'>"
         for path in sorted((folder / "figures").glob("*.png"))
     )
-    settings = escape(json.dumps({**record, "versions": versions}, indent=1))
+    settings = escape(json.dumps(record, indent=1))
     page = (
         f"<!doctype html><html lang='en'><meta charset='utf-8'><title>{escape(folder.name)}</title>"
         f"<style>{STYLE}</style><h1>{escape(name)}</h1><p>{escape(str(folder))}</p>"

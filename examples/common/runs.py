@@ -41,6 +41,8 @@ class Cell:
     save_every: float = 60.0  # seconds
     tensorboard: bool = False
     quiet: bool = False
+    settings: Any = None
+    result: dict[str, Any] = field(default_factory=dict)
 
 
 def new_folder(root: Path, name: str) -> Path:

@@ -31,6 +31,11 @@ def launched(devices: int) -> dict[str, int]:
     return {"devices": local, "nodes": int(os.environ["WORLD_SIZE"]) // local}
 
 
+def leads() -> bool:
+    """Return whether this process is the first of those that share a run."""
+    return int(os.environ.get("RANK") or os.environ.get("LOCAL_RANK") or 0) == 0
+
+
 @dataclass(frozen=True)
 class Share:
     """This process's rows of one micro-batch, and the weights that make global means of theirs."""

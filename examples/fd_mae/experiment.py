@@ -10,7 +10,7 @@ from torch import Tensor
 
 from examples.common.probe import fine_tune, probe, take_labels
 from examples.common.runs import Cell
-from examples.common.study import Done, Experiment, first
+from examples.common.study import Experiment, first_repetition
 from examples.data.task import Labelled, Task, load_task
 from examples.fd_mae import figures
 from examples.fd_mae.config import PRESETS, ROWS, STUDY, Config
@@ -32,8 +32,9 @@ def load(config: Config) -> tuple[Task, str, Iterable[Tensor]]:
     return task, task.description, (t for part in parts for t in (part.clips, part.labels))
 
 
-def run(cell: Cell, config: Config, task: Task) -> tuple[dict[str, float], dict[str, object]]:
+def run(cell: Cell, task: Task) -> tuple[dict[str, float], dict[str, object]]:
     """Pre-train one row and evaluate its encoder."""
+    config: Config = cell.settings
     network = Pretraining(config, task.train.clips, cell).run().trained()
     scores = {}
     if config.linear:
@@ -72,9 +73,10 @@ def fine_tuned(
     return model.accuracy(task.test)
 
 
-def draw(done: list[Done], task: Task, folder: Path) -> None:
+def draw(cells: list[Cell], task: Task, folder: Path) -> None:
     """Draw how smoothly rows train, what their tokens do, and a reconstruction by the last."""
-    runs = {d.title: Pretraining(d.settings, task.train.clips, d.cell) for d in first(done)}
+    chosen = first_repetition(cells)
+    runs = {cell.title: Pretraining(cell.settings, task.train.clips, cell) for cell in chosen}
     networks = {title: run.trained() for title, run in runs.items()}
     figures.draw_amplitudes(networks, task.test.clips[:256], folder)
     runs = {title: run for title, run in runs.items() if run.loop.history}

@@ -9,6 +9,8 @@ from examples.common.study import Row
 
 ENHANCE = ("bands", "free", "none")
 LEVELS = ("label", "local", "global")
+# Unseen classes of SynSE's splits → NTU subset and their number.
+SYNSE = {"60/5": (60, 5), "60/12": (60, 12), "120/10": (120, 10), "120/24": (120, 24)}
 
 
 @dataclass(frozen=True)
@@ -19,10 +21,7 @@ class Config(Settings):
     unseen: int = setting(0, low=0, help="number of unseen classes")
     class_splits: tuple[int, ...] = setting((), of=int, low=0, help="numbers of listed splits")
     descriptions: str = setting("", help="JSON file that describes the classes of --data")
-    synse: str = setting(
-        "", options=("", "60/5", "60/12", "120/10", "120/24"),
-        help="NTU classes / unseen ones, from the folders that follow",
-    )  # fmt: skip
+    synse: str = setting("", options=("", *SYNSE), help="NTU classes / unseen ones, from folders:")
     features: str = setting("", help="SynSE feature folder, shift_5_r and so on")
     validation_features: str = setting("", help="the same, shift_val_5_r")
     splits: str = setting("", help="SynSE's folder of class lists")

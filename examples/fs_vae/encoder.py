@@ -26,12 +26,9 @@ class SkeletonEncoder(nn.Module):
         super().__init__()
         self.enhance: nn.Module = nn.Identity()
         if config.enhance != "none" and config.enhance_time:
+            bands = {"num_bands": config.time_bands, "split": config.time_split}
             self.enhance = FreqEnhance(
-                config.frames,
-                num_bands=config.time_bands,
-                split=config.time_split,
-                strength=config.strength,
-                learnable=config.enhance,
+                config.frames, strength=config.strength, learnable=config.enhance, **bands
             )
         widths = (6 * joints, 128, 192, config.width)
         layers: list[nn.Module] = [nn.BatchNorm1d(widths[0])]
@@ -93,14 +90,9 @@ def extract(model: SkeletonEncoder, part: Labelled, classes: tuple[int, ...]) ->
 def encode(task: Task, split: ClassSplit, config: Config, cell: Cell) -> Features:
     """Train on the seen classes of the training clips, encode the test clips of all classes."""
     model = train_encoder(task.train, split.seen, config, cell, "encoder")
-    return Features(
-        extract(model, task.train, split.seen),
-        extract(model, task.test, split.seen),
-        extract(model, task.test, split.unseen),
-        split.seen,
-        split.unseen,
-        task.description,
-    )
+    seen, unseen = split.seen, split.unseen
+    tests = (extract(model, task.test, classes) for classes in (seen, unseen))
+    return Features(extract(model, task.train, seen), *tests, seen, unseen, task.description)
 
 
 def encode_validation(task: Task, split: ClassSplit, config: Config, cell: Cell) -> Features:
@@ -109,20 +101,12 @@ def encode_validation(task: Task, split: ClassSplit, config: Config, cell: Cell)
     All clips of the validation classes are new to this encoder, so those of the task's training
     subjects are tested too: there are few.
     """
-    classes = split.seen_in_validation
-    model = train_encoder(task.train, classes, config, cell, "validation-encoder")
-    both = Labelled(
-        torch.cat([task.train.clips, task.test.clips]),
-        torch.cat([task.train.labels, task.test.labels]),
-    )
-    return Features(
-        extract(model, task.train, classes),
-        extract(model, task.test, classes),
-        extract(model, both, split.validation),
-        classes,
-        split.validation,
-        f"{task.description}, validation",
-    )
+    seen, unseen = split.seen_in_validation, split.validation
+    model = train_encoder(task.train, seen, config, cell, "validation-encoder")
+    parts = (task.train, task.test)
+    both = Labelled(*(torch.cat([getattr(p, n) for p in parts]) for n in ("clips", "labels")))
+    found = [extract(model, p, c) for p, c in ((*((p, seen) for p in parts), (both, unseen)))]
+    return Features(*found, seen, unseen, f"{task.description}, validation")
 
 
 def _of(part: Labelled, classes: tuple[int, ...]) -> tuple[Tensor, Tensor]:

@@ -6,14 +6,14 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
 from examples.common.runs import Cell, held
-from examples.common.study import Done, Experiment
+from examples.common.study import Experiment, by_data
 from examples.data import load as load_data
 from examples.data.task import Task, load_task
 from examples.fs_vae import figures, synse
@@ -34,8 +34,7 @@ ENCODER = (
 OPTIONS = {"synthetic": {"num_classes": 16}}
 
 
-@dataclass(frozen=True, eq=False)
-class Clips:
+class Clips(NamedTuple):
     """The clips of one data set, for test and for validation, and their texts."""
 
     name: str
@@ -100,7 +99,7 @@ def encoders(cell: Cell, config: Config, split: ClassSplit) -> Iterator[Cell]:
         return
     used = {name: getattr(config, name) for name in ENCODER.split()}
     used["seed"] = config.seed if config.encoder_seed < 0 else config.encoder_seed
-    identity = cell.identity | {"settings": used, "split": split.source}
+    identity = cell.identity | {"row": "", "settings": used, "split": split.source}
     key = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:12]
     folder = cell.folder.parents[1] / "encoders" / key
     folder.mkdir(parents=True, exist_ok=True)
@@ -108,8 +107,9 @@ def encoders(cell: Cell, config: Config, split: ClassSplit) -> Iterator[Cell]:
         yield replace(cell, folder=folder, identity=identity)
 
 
-def run(cell: Cell, config: Config, data: Any) -> tuple[dict[str, float], dict[str, Any]]:
+def run(cell: Cell, data: Any) -> tuple[dict[str, float], dict[str, Any]]:
     """Run the stages on one class split."""
+    config: Config = cell.settings
     if not isinstance(data, Clips):
         texts = synse.load_texts(config.texts, data["classes"], config.levels)
         scores, more = recognise(data["final"], data["validation"], texts, config, cell)
@@ -136,27 +136,28 @@ def repetitions(config: Config, seeds: Sequence[int]) -> dict[str, dict[str, Any
     }
 
 
-def draw(done: list[Done], data: Any, folder: Path) -> None:
+def draw(cells: list[Cell], data: Any, folder: Path) -> None:
     """Draw the decisions among unseen classes; the sensitivity, where it was measured."""
     curves: dict[str, dict[float, list[Any]]] = {}
-    for title, settings, cell, result in done:
+    for cell in cells:
         row = cell.folder.parent.name
         if row in SWEEP:
             name = next(iter(ROWS[row].changes))
             curve = curves.setdefault(SWEPT[name][0], {})
-            curve.setdefault(getattr(settings, name), []).append(result["scores"])
-        elif cell.folder == next(d.cell.folder for d in done if d.title == title):
-            figures.draw_confusion(title, result, folder / f"confusion_{row}.png")
+            curve.setdefault(getattr(cell.settings, name), []).append(cell.result["scores"])
+        elif cell.folder.name == cells[0].folder.name:
+            figures.draw_confusion(cell.title, cell.result, folder / f"confusion_{row}.png")
     if curves:
         figures.draw_sweep(curves, folder / "sweep.png")
 
 
+def preset(given: Mapping[str, Any]) -> str:
+    """Return the preset that fits the data."""
+    synse = given.get("synse", "")
+    return ("ntu120" if synse.startswith("120") else "ntu") if synse else by_data(given)
+
+
 EXPERIMENT = Experiment(
-    "fs_vae", Config, PRESETS, ROWS, ("freqenhance",), load, run, draw, STUDY,
-    study_rows=tuple(COMPARED), repetitions=repetitions, spread="error",
-    preset=lambda given: (
-        "ntu120" if given.get("synse", "").startswith("120")
-        else "ntu" if given.get("synse")
-        else "small" if given.get("data", "synthetic") == "synthetic" else "msr"
-    ),
+    "fs_vae", Config, PRESETS, ROWS, ("freqenhance",), load, run, draw, STUDY, tuple(COMPARED),
+    repetitions, preset, "error",
 )  # fmt: skip

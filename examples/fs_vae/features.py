@@ -59,12 +59,9 @@ def draw_split(num_classes: int, num_unseen: int, seed: int) -> ClassSplit:
         raise ValueError(f"unseen must lie between 1 and {num_classes - 3}, got {num_unseen}.")
     order = [int(c) for c in np.random.default_rng(seed).permutation(num_classes)]
     num_validation = max(1, min(num_unseen, (num_classes - num_unseen) // 3))
-    return ClassSplit(
-        num_classes,
-        tuple(sorted(order[:num_unseen])),
-        tuple(sorted(order[num_unseen : num_unseen + num_validation])),
-        f"{num_classes - num_unseen}/{num_unseen} drawn with seed {seed}",
-    )
+    chosen = (order[:num_unseen], order[num_unseen : num_unseen + num_validation])
+    source = f"{num_classes - num_unseen}/{num_unseen} drawn with seed {seed}"
+    return ClassSplit(num_classes, *(tuple(sorted(classes)) for classes in chosen), source)
 
 
 def load_splits(data: str, num_unseen: int) -> tuple[ClassSplit, ...]:
@@ -115,24 +112,22 @@ class Features:
     source: str
 
     def __post_init__(self) -> None:
-        for name, classes in (
-            ("train", self.seen),
-            ("seen_test", self.seen),
-            ("unseen_test", self.unseen),
-        ):
+        held = {"train": self.seen, "seen_test": self.seen, "unseen_test": self.unseen}
+        for name, classes in held.items():
             part: Part = getattr(self, name)
+            width, shape = self.train.x.shape[1], (len(part), len(self.seen))
             if len(part) == 0:
                 raise ValueError(f"{self.source}: the {name} part must hold samples, got none.")
-            if part.x.shape[1] != self.train.x.shape[1]:
+            if part.x.shape[1] != width:
                 raise ValueError(
-                    f"{self.source}: {name} features must be {self.train.x.shape[1]} wide, as "
-                    f"those of the training part, got {part.x.shape[1]}."
+                    f"{self.source}: {name} features must be {width} wide, as those of the "
+                    f"training part, got {part.x.shape[1]}."
                 )
             check_labels(f"{self.source}: the {name} labels", part.labels, classes)
-            if part.logits.shape != (len(part), len(self.seen)):
+            if part.logits.shape != shape:
                 raise ValueError(
-                    f"{self.source}: {name} logits must have shape "
-                    f"{(len(part), len(self.seen))}, got {tuple(part.logits.shape)}."
+                    f"{self.source}: {name} logits must have shape {shape}, "
+                    f"got {tuple(part.logits.shape)}."
                 )
 
 

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from examples.data._archive import read_arrays
+from examples.fs_vae.config import SYNSE
 from examples.fs_vae.features import ClassSplit, Features, Part, check_labels
 
-SPLITS = {"60/5": (60, 5), "60/12": (60, 12), "120/10": (120, 10), "120/24": (120, 24)}
 # Label, motion (local) and action (global) description, by the release's abbreviations.
 ABBREVIATIONS = {"label": "lb", "local": "md", "global": "ad"}
 
@@ -28,22 +28,20 @@ def load_split(folder: str | Path, name: str) -> ClassSplit:
     FileNotFoundError, ValueError
         As :func:`read_split`, or an unknown ``name``.
     """
-    if name not in SPLITS:
-        raise ValueError(f"split must be one of {', '.join(SPLITS)}, got {name!r}.")
+    if name not in SYNSE:
+        raise ValueError(f"split must be one of {', '.join(SYNSE)}, got {name!r}.")
     folder = Path(folder)
-    num_classes, count = SPLITS[name]
+    num_classes, count = SYNSE[name]
     seen = num_classes - count
     unseen, validation = folder / f"ru{count}.npy", folder / f"rv{count}_0.npy"
     split = read_split(num_classes, unseen, validation)
     for path, classes in ((unseen, split.unseen), (validation, split.validation)):
         if len(classes) != count:
             raise ValueError(f"{path} must list {count} classes for {name}, got {len(classes)}.")
-    for path, expected in (
-        (folder / f"rs{seen}.npy", split.seen),
-        (folder / f"rs{seen - count}_0.npy", split.seen_in_validation),
-    ):
-        if path.is_file():
-            _check_seen(path, expected)
+    lists = {f"rs{seen}.npy": split.seen, f"rs{seen - count}_0.npy": split.seen_in_validation}
+    for name, expected in lists.items():
+        if (folder / name).is_file():
+            _check_seen(folder / name, expected)
     return split
 
 
@@ -97,46 +95,46 @@ def load_features(folder: str | Path, split: ClassSplit, *, validation: bool = F
     folder = Path(folder)
     seen = split.seen_in_validation if validation else split.seen
     unseen = split.validation if validation else split.unseen
-    columns = (seen, split.num_classes)
-    train = _part(folder, "train", "train_label", None, seen, *columns)
+
+    def part(names: str, classes: tuple[int, ...]) -> Part:
+        return _part(*(folder / f"{n}.npy" for n in names.split()), classes, seen, split)
+
+    train = part("train train_label train", seen)
     if validation:
-        seen_test = _part(folder, "val", "val_label", "val_out", seen, *columns)
-        unseen_test = _part(folder, "ztest", "z_label", "ztest_out", unseen, *columns)
+        seen_test = part("val val_label val_out", seen)
+        unseen_test = part("ztest z_label ztest_out", unseen)
     else:
-        test = _part(folder, "gtest", "g_label", "gtest_out", seen + unseen, *columns)
+        test = part("gtest g_label gtest_out", seen + unseen)
         is_unseen = torch.isin(test.labels, torch.tensor(unseen))
         seen_test, unseen_test = test[~is_unseen], test[is_unseen]
     return Features(train, seen_test, unseen_test, seen, unseen, str(folder))
 
 
 def _part(
-    folder: Path,
-    features_name: str,
-    labels_name: str,
-    logits_name: str | None,
+    features: Path,
+    numbers: Path,
+    scores: Path,
     classes: tuple[int, ...],
     seen: tuple[int, ...],
-    num_classes: int,
+    split: ClassSplit,
 ) -> Part:
-    x = _array(folder / f"{features_name}.npy", 2, "fiu", "a table of numbers with 2 axes")
-    path = folder / f"{labels_name}.npy"
-    labels = torch.from_numpy(_array(path, 1, "iu", "integers").astype(np.int64))
+    """Read features, labels and logits; of the training part, which needs none, zeros."""
+    x = _array(features, 2, "fiu", "a table of numbers with 2 axes")
+    labels = torch.from_numpy(_array(numbers, 1, "iu", "integers").astype(np.int64))
     if len(labels) != len(x):
         raise ValueError(
-            f"{path} must have {len(x)} entries, as {features_name}.npy has rows, "
-            f"got {len(labels)}."
+            f"{numbers} must have {len(x)} entries, as {features.name} has rows, got {len(labels)}."
         )
-    check_labels(f"{path}: the labels", labels, classes)
+    check_labels(f"{numbers}: the labels", labels, classes)
     logits = np.zeros((len(x), len(seen)), dtype=np.float32)
-    if logits_name is not None:
-        path = folder / f"{logits_name}.npy"
-        logits = _array(path, 2, "fiu", "a table of numbers with 2 axes")
-        if logits.shape == (len(x), num_classes):
-            logits = logits[:, list(seen)]
-        if logits.shape != (len(x), len(seen)):
+    if scores != features:
+        logits = _array(scores, 2, "fiu", "a table of numbers with 2 axes")
+        wide, narrow = (len(x), split.num_classes), (len(x), len(seen))
+        logits = logits[:, list(seen)] if logits.shape == wide else logits
+        if logits.shape != narrow:
             raise ValueError(
-                f"{path} must have shape ({len(x)}, {len(seen)}), one column per "
-                f"seen class, or ({len(x)}, {num_classes}), got {logits.shape}."
+                f"{scores} must have shape {narrow}, one column per seen class, or {wide}, "
+                f"got {logits.shape}."
             )
     x, logits = (torch.from_numpy(a.astype(np.float32)) for a in (x, logits))
     return Part(x, labels, logits)

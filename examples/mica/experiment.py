@@ -10,7 +10,7 @@ from torch import Tensor
 
 from examples.common.probe import probe
 from examples.common.runs import Cell
-from examples.common.study import Done, Experiment, first
+from examples.common.study import Experiment, first_repetition
 from examples.data.task import Task, load_task
 from examples.mica import figures
 from examples.mica.config import PRESETS, ROWS, Config
@@ -35,15 +35,16 @@ def load(config: Config) -> tuple[Data, str, Iterable[Tensor]]:
     return Data(task, text), task.description, (*tensors, text.classes, text.phrases)
 
 
-def train(cell: Cell, config: Config, data: Data) -> MICA:
+def train(cell: Cell, data: Data) -> MICA:
     """Train, or read what was trained."""
-    run = Training(config, data.task.train, data.task.layout, data.text, cell).run()
-    return cell.scale.plain(run.model, lambda: MICA(data.task.layout, data.text, config)).eval()
+    task, config = data.task, cell.settings
+    run = Training(config, task.train, task.layout, data.text, cell).run()
+    return cell.scale.plain(run.model, lambda: MICA(task.layout, data.text, config)).eval()
 
 
-def run(cell: Cell, config: Config, data: Data) -> tuple[dict[str, float], dict[str, object]]:
+def run(cell: Cell, data: Data) -> tuple[dict[str, float], dict[str, object]]:
     """Train one row and evaluate its frozen encoder by the mean of its frames."""
-    encoder = train(cell, config, data).encoder
+    encoder = train(cell, data).encoder
 
     def embed(clips: Tensor) -> Tensor:
         return encoder(clips).mean(1)
@@ -52,11 +53,11 @@ def run(cell: Cell, config: Config, data: Data) -> tuple[dict[str, float], dict[
     return probe(embed, task.train, task.test, cell.scale.device, neighbours=True), {}
 
 
-def draw(done: list[Done], data: Data, folder: Path) -> None:
+def draw(cells: list[Cell], data: Data, folder: Path) -> None:
     """Draw what the filters, masks and queues of the trained rows look like."""
-    for cell, config in ((d.cell, d.settings) for d in first(done) if d.settings.epochs):
-        model = train(cell, config, data).cpu()
-        figures.draw_model(model, data.task, folder, cell.folder.parent.name)
+    for cell in first_repetition(cells):
+        if cell.settings.epochs:
+            figures.draw_model(train(cell, data).cpu(), data.task, folder, cell.folder.parent.name)
 
 
 EXPERIMENT = Experiment(

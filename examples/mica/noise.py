@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from examples.common.runs import Cell
-from examples.common.study import Done, Experiment, Row
+from examples.common.study import Experiment, Row
 from examples.common.training import fit_classifier
 from examples.data import SkeletonClips, load, normalise, resample_clips
 from examples.data.body import centre_frames, face_forward
@@ -81,10 +81,9 @@ class Classifier(nn.Module):
         return scores
 
 
-def run(
-    cell: Cell, config: Config, clips: SkeletonClips
-) -> tuple[dict[str, float], dict[str, object]]:
+def run(cell: Cell, clips: SkeletonClips) -> tuple[dict[str, float], dict[str, object]]:
     """Train on clean clips; rotation, size and crop are augmented, noise is not. Test on all."""
+    config: Config = cell.settings
     train, tests = corrupted(clips, config)
     torch.manual_seed(config.seed)
     quiet = replace(config, jitter=0.0, crop=0.8)
@@ -109,11 +108,10 @@ def accuracy(model: nn.Module, test: Labelled) -> float:
     return float((scores.argmax(1) == test.labels).float().mean())
 
 
-def draw(done: list[Done], clips: SkeletonClips, folder: Path) -> None:
+def draw(cells: list[Cell], clips: SkeletonClips, folder: Path) -> None:
     """Draw accuracy against both kinds of noise."""
-    runs: dict[str, list[Mapping[str, float]]] = {}
-    for d in done:
-        runs.setdefault(d.title, []).append(d.result["scores"])
+    titles = dict.fromkeys(cell.title for cell in cells)
+    runs = {title: [c.result["scores"] for c in cells if c.title == title] for title in titles}
     figures.draw_robustness(runs, folder / "robustness.png")
 
 

@@ -252,7 +252,7 @@ def test_classifier_trains() -> None:
     config = replace(TINY, epochs=100)
     clips, _, _ = noise.load_clips(config)
     few = clips.subset(np.isin(clips.labels, (0, 1, 2)) & (clips.groups < 5))
-    scores, _ = noise.run(Cell(quiet=True), config, few)
+    scores, _ = noise.run(Cell(quiet=True, settings=config), few)
     assert scores["jitter 0 cm"] > 0.6  # chance is 1/3
 
 

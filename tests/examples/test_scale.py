@@ -219,3 +219,7 @@ def test_sigterm_stops_all_ranks_and_other_numbers_of_them_go_on(tmp_path: Path)
     assert main(["--resume", str(folder)]) == 0
     assert len((folder / "fd-mae" / "seed0" / "pretraining.jsonl").read_text().splitlines()) == 30
     assert (folder / "figures" / "reconstruction.png").exists()
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    command += ["-m", "examples.fd_mae", "--resume", str(folder), "--seeds", "1"]
+    subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, check=True, timeout=120)
+    assert (folder / "fd-mae" / "seed1" / "result.json").exists()
