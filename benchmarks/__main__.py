@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import dct_crossover, import_time, scaling
+from benchmarks import crossover, import_time, scaling
 from benchmarks.case import EAGER, Case, Setting
 from benchmarks.cases import CASES, NAMES
 from benchmarks.measure import Plan, measure
@@ -33,6 +33,9 @@ RESULTS = Path(__file__).parent / "results"
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     args = parse(argv)
+    if args.crossover:
+        crossover.main(args.threads, args.write_docs)
+        return 0
     try:
         old = read(args.compare) if args.compare else None
     except (OSError, ValueError) as error:
@@ -53,7 +56,7 @@ def main(argv: list[str] | None = None) -> int:
         write_results(report, command)
         scaling.write(report, command)
         if args.device == "cpu":
-            dct_crossover.main(["--threads", str(args.threads), "--write"])
+            crossover.main(args.threads, write=True)
             import_time.main(["--write"])
     return 0
 
@@ -68,6 +71,9 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results")
     parser.add_argument(
         "--compare", type=Path, metavar="OLD", help="earlier results to print beside"
+    )
+    parser.add_argument(
+        "--crossover", action="store_true", help="only: which way is faster at which size here"
     )
     parser.add_argument("--write-docs", action="store_true", help="update docs/benchmarks.md")
     args = parser.parse_args(argv)

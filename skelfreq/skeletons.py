@@ -1,4 +1,4 @@
-"""Named skeletons: joint orders, bones, graphs, and conversion to ``[N, C, T, V]``.
+"""Named skeletons: joint orders, joint maps, graphs, and conversion to ``[N, C, T, V]``.
 
 Axis letters are N batch, M persons, C channels, T frames, V joints. All joint numbers count
 from 0. Left and right are the person's own.
@@ -8,13 +8,24 @@ from __future__ import annotations
 
 from typing import Literal
 
+import numpy as np
 import torch
+from einops import rearrange
 from torch import Tensor
 
 from skelfreq._checks import check_int, check_option
-from skelfreq._layouts import SkeletonLayout, get_layout
+from skelfreq._joint_maps import as_tensor, convert_layout
+from skelfreq._layouts import get_layout
+from skelfreq._skeleton_layout import SkeletonLayout
 
-__all__ = ["SkeletonLayout", "adjacency", "from_nctv", "get_layout", "to_nctv"]
+__all__ = [
+    "SkeletonLayout",
+    "adjacency",
+    "convert_layout",
+    "from_nctv",
+    "get_layout",
+    "to_nctv",
+]
 
 
 def adjacency(
@@ -108,13 +119,13 @@ def _check_axes(axes: str) -> None:
         )
 
 
-def to_nctv(x: Tensor, axes: str) -> Tensor:
-    """Bring a skeleton tensor into the layout ``[N, C, T, V]``, persons folded into the batch.
+def to_nctv(x: Tensor | np.ndarray, axes: str) -> Tensor:
+    """Bring skeletons into the layout ``[N, C, T, V]``, persons folded into the batch.
 
     Parameters
     ----------
-    x : Tensor
-        Joints, of any dtype.
+    x : Tensor or ndarray
+        Joints, of any dtype that torch has.
     axes : str
         One letter per axis of ``x``, in its order: ``C``, ``T`` and ``V`` once each, and
         optionally ``N`` and ``M``. For example ``"NMTVC"`` (pyskl), ``"NCTVM"`` (ST-GCN, CTR-GCN),
@@ -123,7 +134,8 @@ def to_nctv(x: Tensor, axes: str) -> Tensor:
     Returns
     -------
     Tensor
-        Person m of sample n is row ``n * M + m``. Shares memory with ``x`` where strides allow.
+        Person m of sample n is row ``n * M + m``. Shares memory with ``x`` where strides allow and,
+        for an array, where it is writeable and of native byte order.
 
     Shape
     -----
@@ -132,7 +144,7 @@ def to_nctv(x: Tensor, axes: str) -> Tensor:
     Raises
     ------
     TypeError
-        If ``x`` is no tensor or ``axes`` no string.
+        If ``x`` is no tensor or array, or ``axes`` no string.
     ValueError
         If ``axes`` is not as above or has another number of letters than ``x`` has axes.
 
@@ -145,32 +157,29 @@ def to_nctv(x: Tensor, axes: str) -> Tensor:
     >>> to_nctv(torch.zeros(8, 3, 64, 25, 2), "NCTVM").shape
     torch.Size([16, 3, 64, 25])
     """
-    if not isinstance(x, Tensor):
-        raise TypeError(f"x must be a tensor, got {type(x).__name__}.")
+    x = as_tensor("x", x)
     _check_axes(axes)
     if x.ndim != len(axes):
         raise ValueError(
             f"axes must have {x.ndim} letters, one per axis of x with shape {tuple(x.shape)}, "
             f"got {axes!r}."
         )
-    for letter in "MN":
-        if letter not in axes:
-            x, axes = x[None], letter + axes
-    return x.permute([axes.index(letter) for letter in "NMCTV"]).flatten(0, 1)
+    persons = " ".join(letter for letter in "NM" if letter in axes)
+    return rearrange(x, f"{' '.join(axes)} -> ({persons}) C T V")
 
 
-def from_nctv(x: Tensor, axes: str, num_persons: int = 1) -> Tensor:
+def from_nctv(x: Tensor | np.ndarray, axes: str, num_persons: int | None = None) -> Tensor:
     """Undo :func:`to_nctv`.
 
     Parameters
     ----------
-    x : Tensor
+    x : Tensor or ndarray
         Skeletons with person m of sample n in row ``n * num_persons + m``.
     axes : str
         Order of the axes to return, as in :func:`to_nctv`. Leaving ``N`` or ``M`` out drops that
         axis, which must then have one entry.
-    num_persons : int, default 1
-        Persons M that were folded into the batch.
+    num_persons : int, optional
+        Persons M that were folded into the batch: needed where ``axes`` holds ``M``, 1 elsewhere.
 
     Returns
     -------
@@ -184,10 +193,10 @@ def from_nctv(x: Tensor, axes: str, num_persons: int = 1) -> Tensor:
     Raises
     ------
     TypeError
-        If ``x`` is no tensor, ``axes`` no string or ``num_persons`` no integer.
+        If ``x`` is no tensor or array, ``axes`` no string or ``num_persons`` no integer.
     ValueError
-        If ``x`` has not 4 axes, ``num_persons`` does not divide its first, or ``axes`` is malformed
-        or leaves out an axis with other than one entry.
+        If ``x`` has not 4 axes, ``num_persons`` is missing or does not divide the first one, or
+        ``axes`` is malformed or leaves out an axis with other than one entry.
 
     Source
     ------
@@ -198,9 +207,14 @@ def from_nctv(x: Tensor, axes: str, num_persons: int = 1) -> Tensor:
     >>> from_nctv(torch.zeros(16, 3, 64, 25), "NMTVC", num_persons=2).shape
     torch.Size([8, 2, 64, 25, 3])
     """
-    if not isinstance(x, Tensor):
-        raise TypeError(f"x must be a tensor, got {type(x).__name__}.")
+    x = as_tensor("x", x)
     _check_axes(axes)
+    if num_persons is None:
+        if "M" in axes:
+            raise ValueError(
+                f"num_persons must be given for axes {axes!r}, which hold the persons M, got None."
+            )
+        num_persons = 1
     check_int("num_persons", num_persons, 1)
     if x.ndim != 4:
         raise ValueError(f"x must have 4 axes [N*M, C, T, V], got shape {tuple(x.shape)}.")
@@ -208,16 +222,14 @@ def from_nctv(x: Tensor, axes: str, num_persons: int = 1) -> Tensor:
         raise ValueError(
             f"num_persons must divide the {x.shape[0]} entries on axis 0 of x, got {num_persons}."
         )
-    # The batch size is spelled out: -1 is ambiguous for an empty tensor.
-    x = x.reshape(x.shape[0] // num_persons, num_persons, *x.shape[1:])
-    present = "NMCTV"
-    for letter in "NM":
-        if letter not in axes:
-            axis = present.index(letter)
-            if x.shape[axis] != 1:
-                raise ValueError(
-                    f"axes must hold {letter} where that axis has {x.shape[axis]} entries "
-                    f"instead of 1, got {axes!r}."
-                )
-            x, present = x.squeeze(axis), present.replace(letter, "")
-    return x.permute([present.index(letter) for letter in axes])
+    sizes = {"N": x.shape[0] // num_persons, "M": num_persons}
+    for letter, size in sizes.items():
+        if letter not in axes and size != 1:
+            raise ValueError(
+                f"axes must hold {letter} where that axis has {size} entries instead of 1, "
+                f"got {axes!r}."
+            )
+    persons = " ".join(letter for letter in "NM" if letter in axes)
+    # The batch size is spelled out: it is ambiguous for an empty tensor.
+    sizes = {letter: size for letter, size in sizes.items() if letter in axes}
+    return rearrange(x, f"({persons}) C T V -> {' '.join(axes)}", **sizes)

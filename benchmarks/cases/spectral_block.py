@@ -80,5 +80,17 @@ CASES = [
         )
         for shape, tiny, detail in SHAPES
     ),
+    *(
+        Case(
+            "spectral_block",
+            (64, 64, 48, joints),
+            (2, 3, 8, joints),
+            build,
+            "along T, few joints",
+            modes=(EAGER,),
+            dtypes=(torch.float32,),
+        )
+        for joints in (1, 2, 5, 17)
+    ),
     Case("global_filter", (800, 64, 64), (2, 8, 3), build_global, "along T"),
 ]

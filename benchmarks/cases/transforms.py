@@ -39,7 +39,7 @@ def build(shape: tuple[int, ...], setting: Setting, *, name: str, dim: int) -> W
     x = setting.normal(*shape)
 
     def candidate(x: Tensor) -> Tensor:
-        return library(x, dim)
+        return library(x, dim=dim)
 
     peer = Operation(full_precision(partial(released, dim=dim)), (x,))
     return Workload(Operation(candidate, (x,)), {PEER: peer}, copied=x, reference=peer)
@@ -66,6 +66,19 @@ def cases() -> list[Case]:
                     quick=(EAGER,) if (name, points, dim) in QUICK else (),
                 )
                 made.append(case)
+        # Few joints: as a product along time runs, each line of the last axis would be short.
+        made += [
+            Case(
+                name,
+                (NUMBERS // (48 * joints), 48, joints),
+                tiny=(2, 48, joints),
+                build=partial(build, name=name, dim=-2),
+                detail="along T, few joints",
+                modes=(EAGER,),
+                dtypes=(torch.float32,),
+            )
+            for joints in (1, 2, 5, 17)
+        ]
     return made
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from skelfreq.data.files import read_json
 
 LEVELS = ("label", "local", "global")
 FOLDER = Path(__file__).parent
@@ -51,21 +52,12 @@ def load_descriptions(name_or_path: str | Path) -> Descriptions:
     known = sorted(p.stem for p in FOLDER.glob("*.json"))
     named = str(name_or_path) in known
     path = FOLDER / f"{name_or_path}.json" if named else Path(name_or_path)
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise ValueError(
-            f"{path}, line {error.lineno}: must be JSON: {error.msg} (column {error.colno})."
-        ) from error
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} must be UTF-8 text: {error}.") from error
-    except FileNotFoundError as error:
+    if not path.exists():
         raise ValueError(
             f"{path}: no such file, and the only named descriptions are {', '.join(known)}; "
             f"give a JSON file of the same form."
-        ) from error
-    except OSError as error:
-        raise ValueError(f"{path} must be a readable JSON file: {error.strerror}.") from error
+        )
+    content = read_json(path)
     classes = content.get("classes") if isinstance(content, dict) else None
     if not isinstance(classes, list) or not classes:
         raise ValueError(f"{path} must hold a list 'classes' with at least one class.")

@@ -19,6 +19,8 @@ import torch
 from torch import Tensor
 
 from examples.text.descriptions import LEVELS, Descriptions
+from skelfreq.data import SkeletonFormatError
+from skelfreq.data.arrays import read_npy
 
 # A list of n texts in, [n, width] numbers out.
 Encoder = Callable[[list[str]], np.ndarray]
@@ -198,12 +200,10 @@ def _folder(cache: Cache) -> Path:
 
 def _read(path: Path, rows: int) -> np.ndarray | None:
     """Return the cached array, or None where there is none that can be used."""
-    # A damaged header raises what it likes (tokenize's, memory or overflow errors); whatever it
-    # is, the features are computed again. Unlike np.load, this reader opens no archives.
+    # Whatever is wrong with it, the features are computed again.
     try:
-        with path.open("rb") as file:
-            array = np.lib.format.read_array(file, allow_pickle=False)
-    except Exception:
+        array = read_npy(path)
+    except SkeletonFormatError:
         return None
     usable = array.ndim == 2 and len(array) == rows and array.dtype == np.float32
     return array if usable and np.isfinite(array).all() else None

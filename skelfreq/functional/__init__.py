@@ -1,4 +1,4 @@
-"""Pure functions behind the layers: tensors in, tensors out, no parameters."""
+"""Pure functions that the layers call: tensors in, tensors out, no parameters."""
 
 from skelfreq.functional.alignment import (
     calibrated_alignment_loss,
@@ -14,7 +14,7 @@ from skelfreq.functional.filters_2d import spectral_filter_2d
 from skelfreq.functional.fourier import irdft, rdft, relative_log_amplitude
 from skelfreq.functional.frames import merge_frames, motion, split_frames
 from skelfreq.functional.gains import apply_gain, band_edges, band_gains
-from skelfreq.functional.masking import tube_mask
+from skelfreq.functional.masking import frame_mask, patchify, tube_mask, unpatchify
 from skelfreq.functional.reconstruction import (
     FDMAELoss,
     Reconstruction,
@@ -46,6 +46,7 @@ __all__ = [
     "dct_matrix",
     "decouple",
     "fd_mae_loss",
+    "frame_mask",
     "frequency_reconstruction_loss",
     "generalized_zero_shot_accuracy",
     "harmonic_mean",
@@ -57,6 +58,7 @@ __all__ = [
     "motion",
     "motion_consistency_loss",
     "motion_reconstruction_loss",
+    "patchify",
     "rdft",
     "relative_log_amplitude",
     "reparameterize",
@@ -68,4 +70,5 @@ __all__ = [
     "split_bands",
     "split_frames",
     "tube_mask",
+    "unpatchify",
 ]

@@ -63,8 +63,7 @@ def constant(build: Callable[P, R]) -> Callable[P, R]:
         # A tracer must see the construction, or a dynamic n would freeze; and what a dispatch
         # mode makes (fake tensors) must not outlive it.
         if _route.watcher() == "autograd":
-            kept: R = CACHE[(build, *args)]
-            return kept
+            return CACHE[(build, *args)]  # type: ignore[no-any-return]
         return build(*args, **kwargs)
 
     return get
@@ -162,8 +161,8 @@ def padded_dct_basis(lengths: Tensor, n: int, rows: int, dtype: torch.dtype) -> 
 def padded_dft_basis(kind: Kind, lengths: Tensor, n: int, dtype: torch.dtype) -> Tensor:
     """Return "rdft" [N, 2(n//2+1), n] or "irdft" of each sample's own length, zero elsewhere."""
     size = lengths[:, None, None]
-    index = torch.arange(n, device=lengths.device)
-    frame, row = index[None, None, :], index[None, : n // 2 + 1, None]
+    frame = torch.arange(n, device=lengths.device)[None, None, :]
+    row = torch.arange(n // 2 + 1, device=lengths.device)[None, :, None]
     safe = size.clamp(min=1)
     angle = ((row * frame) % safe).double() * (2 * math.pi) / safe
     edge = (row == 0) | (2 * row == size)

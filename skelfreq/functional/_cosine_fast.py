@@ -39,8 +39,7 @@ class Tables(NamedTuple):
 
 def tables(n: int, dtype: torch.dtype, device: torch.device) -> Tables:
     """Return the tables for axes of ``n`` points; do not write to them."""
-    kept: Tables = CACHE[_tables, n, dtype, device]
-    return kept
+    return CACHE[_tables, n, dtype, device]  # type: ignore[no-any-return]
 
 
 def _tables(n: int, dtype: torch.dtype, device: torch.device) -> Tables:
@@ -110,11 +109,11 @@ def _keep(ctx: Any, inputs: tuple[Tensor, int, bool], output: Tensor) -> None:
     _, ctx.dim, ctx.inverse = inputs
 
 
-def _backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None, None]:
+def _backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor, None, None]:
     # The gradient of each transform is the other.
-    if _route.wants_plain_gradient(upstream):
-        return by_torch_dct("dct" if ctx.inverse else "idct", upstream, ctx.dim), None, None
-    return _operator(upstream, ctx.dim, not ctx.inverse), None, None
+    if _route.wants_plain_gradient(grad_output):
+        return by_torch_dct("dct" if ctx.inverse else "idct", grad_output, ctx.dim), None, None
+    return _operator(grad_output, ctx.dim, not ctx.inverse), None, None
 
 
 _operator.register_autograd(_backward, setup_context=_keep)

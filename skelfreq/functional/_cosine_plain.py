@@ -14,19 +14,25 @@ Direction = Literal["dct", "idct"]
 
 
 def by_product(
-    kind: Direction, x: Tensor, dim: int, n: int, kept: int, unscaled: bool, lengths: Tensor | None
+    kind: Direction,
+    x: Tensor,
+    dim: int,
+    n: int,
+    rows: int,
+    unscaled: bool,
+    lengths: Tensor | None,
 ) -> Tensor:
-    """Multiply axis ``dim`` by the first ``kept`` of ``n`` basis functions, or their transpose.
+    """Multiply axis ``dim`` by the first ``rows`` of ``n`` basis functions, or their transpose.
 
     ``lengths`` [N] in [0, n] are the points that each sample has.
     """
     if lengths is None:
         name: Kind = f"{kind}_unscaled" if unscaled else kind  # type: ignore[assignment]
-        return apply_along(basis(name, n, kept, x.dtype, x.device), x, dim)
+        return apply_along(basis(name, n, rows, x.dtype, x.device), x, dim)
     x = zero_padding(x, lengths, dim)
-    matrix = padded_dct_basis(lengths, n, kept, x.dtype)
+    matrix = padded_dct_basis(lengths, n, rows, x.dtype)
     if unscaled:
-        factors = unscaled_factors(kept, lengths.clamp(min=1).unsqueeze(1))
+        factors = unscaled_factors(rows, lengths.clamp(min=1).unsqueeze(1))
         factors = factors.to(x.dtype).unsqueeze(-1)
         matrix = matrix * factors if kind == "dct" else matrix / factors
     return apply_along(matrix if kind == "dct" else matrix.mT, x, dim)

@@ -101,13 +101,11 @@ def _paired(mask: Tensor) -> Tensor:
     return torch.stack([mask, mask], -1)
 
 
-def _multiply_(
-    spectrum: Tensor, whole: Tensor, local: Tensor | None, mask: Tensor | None
-) -> Tensor:
-    """Multiply ``spectrum`` in place by ``whole + mask * local``."""
-    if mask is not None and local is not None:
-        whole = torch.addcmul(whole, _paired(mask), local)
-    return spectrum.mul_(torch.view_as_complex(whole))
+def _multiply_(spectrum: Tensor, first: Tensor, second: Tensor | None, *mask: Tensor) -> Tensor:
+    """Multiply ``spectrum`` in place by ``first + mask * second``."""
+    if mask and second is not None:
+        first = torch.addcmul(first, _paired(mask[0]), second)
+    return spectrum.mul_(torch.view_as_complex(first))
 
 
 def _mask(spectrum: Tensor, theta: Tensor, channels: int, eps: float | None) -> Tensor:
@@ -137,59 +135,54 @@ def _in_range(mean: Tensor) -> bool:
     return float(low) > 1e-24 and float(high) < 1e34
 
 
-def _channels(axes: Axes) -> int:
-    """Return the axis of the channels once that of the bins has moved to the end."""
-    return axes.channels - (axes.channels > axes.bins)
-
-
 def filtered(
     x: Tensor, bins: int, channels: int, gradient: str, eps: float | None,
-    theta: Tensor | None, whole: Tensor, local: Tensor | None,
+    theta: Tensor | None, w_global: Tensor, w_local: Tensor | None,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """Return the filtered ``x``, and the mask [..., bins] or an empty tensor."""
-    axes = Axes(bins, channels)
-    masks = []
-    out = torch.empty_like(x, memory_format=torch.contiguous_format)
-    for part, target in _route.cut(0 not in axes, x, out):
-        spectrum, mask = to_bins(part, bins), None
+    out, masks = _like(x), []
+    for part, target in _route.cut(0 not in (bins, channels), x, out):
+        spectrum, mask = to_bins(part, bins), []
         if theta is not None:
-            mask = _mask(spectrum, theta, _channels(axes), eps)
-            masks.append(mask)
-        from_bins(_multiply_(spectrum, whole, local, mask), bins, target)
+            # The axis of the bins has moved to the end.
+            mask = [_mask(spectrum, theta, channels - (channels > bins), eps)]
+            masks += mask
+        from_bins(_multiply_(spectrum, w_global, w_local, *mask), bins, target)
     return out, torch.cat(masks) if masks else x.new_empty(0)
 
 
 def gradients(
-    x: Tensor, bins: int, channels: int, mask: Tensor | None, whole: Tensor,
-    local: Tensor | None, upstream: Tensor, by_x: bool, by_filters: bool,
+    x: Tensor, bins: int, channels: int, mask: Tensor | None, w_global: Tensor,
+    w_local: Tensor | None, grad_output: Tensor, by_x: bool, by_filters: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
-    """Return the gradients by x, whole and local; zeros for those that are not wanted."""
+    """Return the gradients by x, w_global and w_local; zeros for those that are not wanted."""
     factor = factors(x.shape[bins], x.dtype, x.device)
-    mirrored = whole * factor.conjugate, None if local is None else local * factor.conjugate
+    local_mirrored = None if w_local is None else w_local * factor.conjugate
+    mirrored = w_global * factor.conjugate, local_mirrored
     x_gradient = _like(x) if by_x else torch.zeros_like(x)
-    by_whole = torch.zeros_like(whole)
-    by_local = x.new_empty(0) if local is None else torch.zeros_like(local)
+    by_global = torch.zeros_like(w_global)
+    by_local = x.new_empty(0) if w_local is None else torch.zeros_like(w_local)
     given = [] if mask is None else [mask]
-    parts = _route.cut(0 not in (bins, channels), x, upstream, x_gradient, *given)
-    for part, by_out, target, *kept in parts:
+    parts = _route.cut(0 not in (bins, channels), x, grad_output, x_gradient, *given)
+    for part, by_out, target, *mask_part in parts:
         by_bins = to_bins(by_out, bins)
         if by_filters:
             terms = to_bins(part, bins).conj_physical_().mul_(by_bins)
             terms = torch.view_as_real(terms)
-            by_whole.add_(terms.sum_to_size(by_whole.shape))
-            if kept:
-                by_local.add_(terms.mul_(_paired(kept[0])).sum_to_size(by_local.shape))
+            by_global.add_(terms.sum_to_size(by_global.shape))
+            if mask_part:
+                by_local.add_(terms.mul_(_paired(mask_part[0])).sum_to_size(by_local.shape))
             del terms  # room for the next one: this is the peak of memory
         if by_x:
-            from_bins(_multiply_(by_bins, *mirrored, kept[0] if kept else None), bins, target)
+            from_bins(_multiply_(by_bins, *mirrored, *mask_part), bins, target)
     # In the gradient of x the 2 of each bin that counts for two cancels.
-    by_whole.mul_(factor.weight)
-    if local is not None:
+    by_global.mul_(factor.weight)
+    if w_local is not None:
         by_local.mul_(factor.weight)
-    return x_gradient, by_whole, by_local
+    return x_gradient, by_global, by_local
 
 
-# Compilers cannot turn complex numbers into code of their own and would hold every piece at once:
+# Compilers cannot turn complex numbers into code of their own and would hold all pieces at once:
 # they get the two functions as operators. Whoever changes a gradient must rename its operator:
 # torch keeps compiled graphs on disk and finds them by that name.
 _forward = torch.library.custom_op(
@@ -197,30 +190,30 @@ _forward = torch.library.custom_op(
     filtered,
     mutates_args=(),
     schema="(Tensor x, int bins, int channels, str gradient, float? eps, Tensor? theta, "
-    "Tensor whole, Tensor? local) -> (Tensor, Tensor)",
+    "Tensor w_global, Tensor? w_local) -> (Tensor, Tensor)",
 )
 _gradients = torch.library.custom_op(
     "skelfreq::spectral_filter_gradients",
     gradients,
     mutates_args=(),
-    schema="(Tensor x, int bins, int channels, Tensor? mask, Tensor whole, Tensor? local, "
-    "Tensor upstream, bool by_x, bool by_filters) -> (Tensor, Tensor, Tensor)",
+    schema="(Tensor x, int bins, int channels, Tensor? mask, Tensor w_global, Tensor? w_local, "
+    "Tensor grad_output, bool by_x, bool by_filters) -> (Tensor, Tensor, Tensor)",
 )
 
 
 @_forward.register_fake
 def _forward_shapes(x: Tensor, bins: int, channels: int, *rest: Any) -> tuple[Tensor, Tensor]:
-    _, _, theta, whole, _ = rest
+    _, _, theta, w_global, _ = rest
     shape = [*x.shape]
-    shape[channels], shape[bins] = 1, whole.shape[-2]
+    shape[channels], shape[bins] = 1, w_global.shape[-2]
     shape.append(shape.pop(bins))
     return _like(x), x.new_empty(0 if theta is None else shape)
 
 
 @_gradients.register_fake
 def _gradient_shapes(x: Tensor, *rest: Any) -> tuple[Tensor, Tensor, Tensor]:
-    _, _, _, whole, local, *_ = rest
-    return _like(x), _like(whole), x.new_empty(0) if local is None else _like(local)
+    _, _, _, w_global, w_local, *_ = rest
+    return _like(x), _like(w_global), x.new_empty(0) if w_local is None else _like(w_local)
 
 
 def _like(x: Tensor) -> Tensor:
@@ -228,39 +221,40 @@ def _like(x: Tensor) -> Tensor:
 
 
 def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-    x, bins, channels, gradient, eps, theta, whole, local = inputs
+    x, bins, channels, gradient, eps, theta, w_global, w_local = inputs
     ctx.axes, ctx.gradient, ctx.eps = Axes(bins, channels), gradient, eps
     ctx.mark_non_differentiable(output[1])
     # Only the input and the mask: the spectrum is computed again.
-    ctx.save_for_backward(x, None if theta is None else output[1], theta, whole, local)
+    ctx.save_for_backward(x, None if theta is None else output[1], theta, w_global, w_local)
 
 
-def _backward(ctx: Any, upstream: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
-    x, mask, theta, whole, local = ctx.saved_tensors
+def _backward(ctx: Any, grad_output: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+    x, mask, theta, w_global, w_local = ctx.saved_tensors
     # backward() may be called inside an autocast region.
-    with autocast_off(upstream):
-        if _route.wants_plain_gradient(upstream):
-            found = _route.plain_gradients(_as_plain(ctx), (x, theta, whole, local), upstream)
+    with autocast_off(grad_output):
+        if _route.wants_plain_gradient(grad_output):
+            inputs = x, theta, w_global, w_local
+            found = _route.plain_gradients(_as_plain(ctx), inputs, grad_output)
             return found[0], None, None, None, None, *found[1:]
         needs = ctx.needs_input_grad
         run: Any = _gradients if torch.compiler.is_compiling() else gradients
-        by_x, by_whole, by_local = run(
-            x, *ctx.axes, mask, whole, local, upstream, needs[0], any(needs[5:])
+        by_x, by_global, by_local = run(
+            x, *ctx.axes, mask, w_global, w_local, grad_output, needs[0], any(needs[5:])
         )
-        if local is None:
-            return by_x, None, None, None, None, None, by_whole, None
+        if w_local is None:
+            return by_x, None, None, None, None, None, by_global, None
         # As if each bin had the derivative -1 by θ, or +1 as in the published block.
         sign = 1 if ctx.gradient == "tslanet" else -1
-        by_theta = sign * (by_whole * local).sum()
-        return by_x, None, None, None, None, by_theta, by_whole, by_local
+        by_theta = sign * (by_global * w_local).sum()
+        return by_x, None, None, None, None, by_theta, by_global, by_local
 
 
 def _as_plain(ctx: Any) -> Any:
     axes, options = ctx.axes, MaskOptions(ctx.gradient, ctx.eps)
 
-    def plain(x: Tensor, theta: Tensor | None, whole: Tensor, local: Tensor | None) -> Tensor:
-        second = None if local is None else _pair(local, axes.bins)
-        return adaptive_filter(x, _pair(whole, axes.bins), second, theta, axes, options)
+    def plain(x: Tensor, theta: Tensor | None, w_global: Tensor, w_local: Tensor | None) -> Tensor:
+        second = None if w_local is None else _pair(w_local, axes.bins)
+        return adaptive_filter(x, _pair(w_global, axes.bins), second, theta, axes, options)
 
     return plain
 
@@ -281,12 +275,15 @@ class _Eager(torch.autograd.Function):
 
 
 def filter_once(
-    x: Tensor, whole: Pair, local: Pair | None, theta: Tensor | None, axes: Axes,
+    x: Tensor, w_global: Pair, w_local: Pair | None, theta: Tensor | None, axes: Axes,
     options: MaskOptions,
 ) -> Tensor:  # fmt: skip
     """Return what :func:`adaptive_filter` returns, for hard masks and without lengths."""
     n = x.shape[axes.bins]
-    first, second = _plane(whole, n, axes), None if local is None else _plane(local, n, axes)
+    first, second = (
+        _plane(w_global, n, axes),
+        None if w_local is None else _plane(w_local, n, axes),
+    )
     run: Any = _forward if torch.compiler.is_compiling() else _Eager.apply
     out: Tensor = run(x, *axes, options.gradient, options.eps, theta, first, second)[0]
     return out

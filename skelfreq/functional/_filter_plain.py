@@ -48,21 +48,21 @@ def mask_options(gradient: Gradient, temperature: float, eps: float | None = Non
 
 def adaptive_filter(
     x: Tensor,
-    whole: Pair,
-    local: Pair | None,
+    w_global: Pair,
+    w_local: Pair | None,
     theta: Tensor | None,
     axes: Axes,
     options: MaskOptions,
     lengths: Tensor | None = None,
 ) -> Tensor:
-    """Return the inverse DFT of ``X ⊙ (whole + mask ⊙ local)``; ``lengths`` lie in [0, n]."""
-    spectrum, combined = Pair(*to_pair(x, axes.bins, lengths)), whole
-    if local is not None and theta is not None:
+    """Return the inverse DFT of ``X ⊙ (w_global + mask ⊙ w_local)``; ``lengths`` lie in [0, n]."""
+    spectrum, combined = Pair(*to_pair(x, axes.bins, lengths)), w_global
+    if w_local is not None and theta is not None:
         num_bins = None if lengths is None else bins_of(lengths)
         mask = spectral_mask(spectrum, theta, axes, options, num_bins)
         # Joined first, so that the spectrum is multiplied once.
         combined = Pair(
-            *(torch.addcmul(w, mask, part) for w, part in zip(whole, local, strict=True))
+            *(torch.addcmul(w, mask, part) for w, part in zip(w_global, w_local, strict=True))
         )
     return from_pair(*product(spectrum, combined), x.shape[axes.bins], axes.bins, lengths)
 
@@ -79,7 +79,7 @@ def spectral_mask(
         spectrum = Pair(spectrum.re.detach(), spectrum.im.detach())
     scale = torch.maximum(spectrum.re.abs(), spectrum.im.abs()).amax(axes, keepdim=True)
     scale = safe(scale.detach())
-    # Summed apart, so that no more than one square of the spectrum lives at a time.
+    # Summed one after the other, so that only one square of the spectrum is held at a time.
     energy = (spectrum.re / scale).square().sum(axes.channels, keepdim=True)
     energy = energy + (spectrum.im / scale).square().sum(axes.channels, keepdim=True)
     mean = mean_energy(energy, axes.bins, num_bins)

@@ -26,21 +26,21 @@ class _Gain(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, gain: Tensor, dim: int, plain: Plain) -> Tensor:
-        out, kept = scaled(x, gain, dim)
-        ctx.save_for_backward(x, gain, kept)
+        out, saved = scaled(x, gain, dim)
+        ctx.save_for_backward(x, gain, saved)
         ctx.dim, ctx.plain = dim, plain
         return out
 
     @staticmethod
-    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
-        x, gain, kept = ctx.saved_tensors
+    def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, ...]:
+        x, gain, saved = ctx.saved_tensors
         # backward() may be called inside an autocast region.
-        with autocast_off(upstream):
-            if _route.wants_plain_gradient(upstream):
+        with autocast_off(grad_output):
+            if _route.wants_plain_gradient(grad_output):
                 plain = partial(ctx.plain, dim=ctx.dim)
-                return *_route.plain_gradients(plain, (x, gain), upstream), None, None
+                return *_route.plain_gradients(plain, (x, gain), grad_output), None, None
             by_gain = ctx.needs_input_grad[1]
-            return *gradients(x, gain, upstream, ctx.dim, kept, by_gain), None, None
+            return *gradients(x, gain, grad_output, ctx.dim, saved, by_gain), None, None
 
 
 def scaled(x: Tensor, gain: Tensor, dim: int) -> tuple[Tensor, Tensor | None]:
@@ -61,32 +61,32 @@ def scaled(x: Tensor, gain: Tensor, dim: int) -> tuple[Tensor, Tensor | None]:
 
 
 def gradients(
-    x: Tensor, gain: Tensor, upstream: Tensor, dim: int, kept: Tensor | None, by_gain: bool
+    x: Tensor, gain: Tensor, grad_output: Tensor, dim: int, saved: Tensor | None, by_gain: bool
 ) -> tuple[Tensor, Tensor | None]:
     """Return the gradients of :func:`scaled` by ``x`` and, if wanted, by ``gain``."""
     n = gain.shape[0]
     if n > _route.GAIN_PRODUCT_POINTS:
-        return _long_gradients(x, gain, upstream, dim, kept)
+        return _long_gradients(x, gain, grad_output, dim, saved)
     matrix = basis("dct", n, n, x.dtype, x.device)
     if _route.gain_operator(x, n):
-        kept = gain_matrix(gain) if kept is None else kept
-        by_x = apply_along(kept, upstream, dim)
+        saved = gain_matrix(gain) if saved is None else saved
+        by_x = apply_along(saved, grad_output, dim)
         # The diagonal of the operator's gradient in the basis of the coefficients.
-        return by_x, ((matrix @ outer(upstream, x, dim)) * matrix).sum(1) if by_gain else None
-    spectrum = apply_along(matrix, x, dim) if kept is None else kept
-    by_spectrum = apply_along(matrix, upstream, dim)
+        return by_x, ((matrix @ outer(grad_output, x, dim)) * matrix).sum(1) if by_gain else None
+    spectrum = apply_along(matrix, x, dim) if saved is None else saved
+    by_spectrum = apply_along(matrix, grad_output, dim)
     found = (spectrum * by_spectrum).movedim(dim, -1).reshape(-1, n).sum(0) if by_gain else None
     return apply_along(matrix.mT, by_spectrum.mul_(along(gain, dim, x.ndim)), dim), found
 
 
 def _long_gradients(
-    x: Tensor, gain: Tensor, upstream: Tensor, dim: int, kept: Tensor | None
+    x: Tensor, gain: Tensor, grad_output: Tensor, dim: int, saved: Tensor | None
 ) -> tuple[Tensor, Tensor]:
     n = gain.shape[0]
     table, by_x = tables(n, x.dtype, x.device), torch.empty_like(x)
     by_part = x.new_zeros(2 * (n // 2 + 1))
-    for part, by_out, target in _route.cut(dim > 0, x, upstream, by_x):
-        bins = analyse(part, dim, table) if kept is None else kept
+    for part, by_out, target in _route.cut(dim > 0, x, grad_output, by_x):
+        bins = analyse(part, dim, table) if saved is None else saved
         by_bins = analyse(by_out, dim, table)
         product = torch.view_as_real(bins) * torch.view_as_real(by_bins)
         by_part += product.movedim(dim, -2).reshape(-1, len(by_part)).sum(0)

@@ -1,7 +1,7 @@
 """A function of independent samples, piece by piece along axis 0, as one operator.
 
-Only the inputs are kept for the gradient; each piece is computed again. A large tensor so needs
-the memory of one piece more, where autograd would keep every intermediate result.
+Only the inputs are kept for the gradient; each piece is computed again. So a large tensor
+needs the memory of one more piece, where autograd would keep every intermediate result.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ class _Pieces(torch.autograd.Function):
         return made[0] if len(made) == 1 else torch.cat(made)
 
     @staticmethod
-    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, ...]:
         x, *tensors = ctx.saved_tensors
-        with autocast_off(upstream):
-            if _route.wants_plain_gradient(upstream):
-                return None, *_route.plain_gradients(ctx.plain, (x, *tensors), upstream)
+        with autocast_off(grad_output):
+            if _route.wants_plain_gradient(grad_output):
+                return None, *_route.plain_gradients(ctx.plain, (x, *tensors), grad_output)
             by_x = torch.empty_like(x, memory_format=torch.contiguous_format)
             totals = [torch.zeros_like(value) for value in tensors]
-            for part, by_out, target in _route.cut(True, x, upstream, by_x):
+            for part, by_out, target in _route.cut(True, x, grad_output, by_x):
                 leaves = [value.detach().requires_grad_() for value in (part, *tensors)]
                 with torch.enable_grad():
                     out = ctx.plain(*leaves)

@@ -16,7 +16,7 @@ def calibrated_alignment_loss(
     *,
     negatives: bool = True,
 ) -> Tensor:
-    r"""Sigmoid loss that wants each target nearer to its own decoding than to another one.
+    r"""Sigmoid loss: each target is to be nearer to its own decoding than to another one.
 
     .. math:: L = \langle \ell((\|t_i - \hat t_j\|^2 - \|t_i - \hat t_i\|^2) / λ) \rangle_i,
               \qquad \ell(a) = 1 / (1 + e^a)

@@ -158,7 +158,8 @@ def resample(x: Tensor, size: int, *, dim: int, lengths: Tensor | None = None) -
         work = x.to(compute_dtype(x))
         if lengths is not None:
             lengths = check_lengths(lengths, x, dim)
-            return apply_along(_padded(lengths, n, size, work), work, dim).to(x.dtype)
+            matrix = _padded(lengths, n, size, work)
+            return apply_along(matrix, zero_padding(work, lengths, dim), dim).to(x.dtype)
         shared = torch.sym_min(n, size)  # type: ignore[no-untyped-call]
         if _route.cosine(work, shared, "auto", padded=False) == "product":
             analysis = basis("dct", n, shared, work.dtype, x.device)

@@ -150,9 +150,9 @@ def idct(
     """
     check_floating("x", x)
     dim = check_axis("x", x, dim)
-    kept = x.shape[dim]
-    n = kept if size is None else check_int("size", size, kept)
-    return _transform("idct", x, dim, n, kept, norm, lengths, method)
+    coefficients = x.shape[dim]
+    n = coefficients if size is None else check_int("size", size, coefficients)
+    return _transform("idct", x, dim, n, coefficients, norm, lengths, method)
 
 
 def _transform(
@@ -160,7 +160,7 @@ def _transform(
     x: Tensor,
     dim: int,
     n: int,
-    kept: int,
+    coefficients: int,
     norm: Norm,
     lengths: Tensor | None,
     method: Method,
@@ -174,9 +174,9 @@ def _transform(
     unscaled = norm != "ortho"
     with autocast_off(x):
         work = x.to(compute_dtype(x))
-        way = _route.cosine(work, kept, method, lengths is not None)
+        way = _route.cosine(work, coefficients, method, lengths is not None)
         if way == "product":
-            out = by_product(kind, work, dim, n, kept, unscaled, lengths)
+            out = by_product(kind, work, dim, n, coefficients, unscaled, lengths)
             return out.to(x.dtype)
         if kind == "idct":
             work = rescaled(kind, work, dim, n) if unscaled else work
@@ -188,7 +188,7 @@ def _transform(
         else:
             out = by_torch_dct(kind, work, dim)
         if kind == "dct":
-            out = out.narrow(dim, 0, kept)
+            out = out.narrow(dim, 0, coefficients)
             out = rescaled(kind, out, dim, n) if unscaled else out
         return out.to(x.dtype)
 

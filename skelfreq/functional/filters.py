@@ -220,14 +220,14 @@ def spectral_filter(
         raise ValueError("threshold must be given with local_weight, got None.")
     if lengths is not None:
         lengths = check_lengths(lengths, x, dim)
-    local = theta = None
+    w_local = theta = None
     if local_weight is not None and threshold is not None:
-        local = _pair("local_weight", local_weight, weight, x, dim, channel_dim)
+        w_local = _pair("local_weight", local_weight, weight, x, dim, channel_dim)
         theta = _one_number(threshold, x, compute_dtype(x))
     if global_weight is not None:
-        whole = _pair("global_weight", global_weight, weight, x, dim, channel_dim)
-    elif local is not None:
-        whole = Pair(torch.zeros_like(local.re), torch.zeros_like(local.im))
+        w_global = _pair("global_weight", global_weight, weight, x, dim, channel_dim)
+    elif w_local is not None:
+        w_global = Pair(torch.zeros_like(w_local.re), torch.zeros_like(w_local.im))
     else:
         raise ValueError("global_weight or local_weight must be given, got None for both.")
     with autocast_off(x):
@@ -236,8 +236,10 @@ def spectral_filter(
         if _route.filter_(work, gradient == "sigmoid", lengths is not None) == "fast":
             from skelfreq.functional import _filter_fast
 
-            return _filter_fast.filter_once(work, whole, local, theta, axes, options).to(x.dtype)
-        return adaptive_filter(work, whole, local, theta, axes, options, lengths).to(x.dtype)
+            return _filter_fast.filter_once(work, w_global, w_local, theta, axes, options).to(
+                x.dtype
+            )
+        return adaptive_filter(work, w_global, w_local, theta, axes, options, lengths).to(x.dtype)
 
 
 def _two_axes(name: str, x: Tensor, dim: int, channel_dim: int) -> tuple[int, int]:

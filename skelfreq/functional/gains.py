@@ -72,8 +72,8 @@ def apply_gain(
     -----
     One gain curve on an axis of up to 384 points and 3n rows or more is a single n × n operator,
     ``Cᵀ diag(gain) C``: half the arithmetic of two transforms, and its gradient to ``gain`` comes
-    from the same product. Nothing of the size of ``x`` but ``x`` is kept for the gradient, save
-    for small tensors, whose coefficients are.
+    from the same product. Nothing of the size of ``x`` but ``x`` is saved for the gradient,
+    except the coefficients of small tensors.
     Cost for R rows: 2Rn² + 2n³ operations so, 4Rn² for fewer rows, O(R n log n) beyond 384 points.
     Source: FS-VAE, section 3.2 (frequency-enhanced module).
 

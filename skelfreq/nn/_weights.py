@@ -54,12 +54,11 @@ def stored(state: Mapping[str, Tensor], prefix: str, names: tuple[str, ...]) -> 
 def fill_filter_(values: Tensor, start: Start) -> None:
     """Draw a filter with σ = 0.02 from torch's global generator, or set it to 1 + 0j or 0."""
     if start == "normal":
-        values.copy_(torch.randn(values.shape, dtype=values.dtype, device=values.device))
-        values.mul_(NORMAL_STD)
+        values.normal_().mul_(NORMAL_STD)  # in place: the values may be spread over processes
         return
     values.zero_()
     if start == "one":
-        values[..., 0] = 1
+        values.select(-1, 0).fill_(1)
 
 
 def resize_filter(values: Tensor, old: int, new: int, dim: int = -2) -> Tensor:

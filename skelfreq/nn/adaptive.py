@@ -335,7 +335,7 @@ class FreT(AdaptiveFilter):
         state : mapping of str to Tensor
             ``state_dict`` of a block, or of a network that holds it.
         prefix : str
-            What stands before the block's names, such as ``"tsla_blocks.0.asb."``.
+            Prefix of the block's names, such as ``"tsla_blocks.0.asb."``.
 
         Returns
         -------

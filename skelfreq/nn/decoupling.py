@@ -36,8 +36,9 @@ class Decoupling(nn.Module):
     def reset_parameters(self) -> None:
         """Set both maps to the identity."""
         self.depthwise.zero_()
-        self.depthwise[:, TAPS // 2] = 1
-        nn.init.eye_(self.pointwise)
+        self.depthwise.select(1, TAPS // 2).fill_(1)
+        # nn.init.eye_ cannot write into a tensor that is sharded over processes.
+        self.pointwise.copy_(torch.ones_like(self.pointwise).tril().triu())
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Decouple ``x`` [N, C, T, V]; ``lengths`` [N] are the frames really present."""

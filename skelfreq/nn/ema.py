@@ -1,4 +1,4 @@
-"""Two paths through one network: trained by gradient, and its moving average."""
+"""Two networks: one trained by gradient, the other its exponential moving average."""
 
 from __future__ import annotations
 
@@ -7,24 +7,17 @@ import math
 import operator
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from skelfreq._checks import check_int, check_option
+from skelfreq._checks import check_int, check_number, check_option, named_options
+from skelfreq.functional import _route
 
-
-def unwrap(module: nn.Module) -> nn.Module:
-    """Return the network inside ``torch.compile``, ``DataParallel`` and DDP wrappers."""
-    parallel = (nn.DataParallel, nn.parallel.DistributedDataParallel)
-    while True:
-        inner = getattr(module, "_orig_mod", None)
-        if inner is None and isinstance(module, parallel):
-            inner = module.module
-        if not isinstance(inner, nn.Module):
-            return module
-        module = inner
+Buffers = Literal["copy", "average"]
+MOMENTUM = 0.996
 
 
 def cosine_momentum(base: float, total_updates: int) -> Callable[[int], float]:
@@ -35,7 +28,7 @@ def cosine_momentum(base: float, total_updates: int) -> Callable[[int], float]:
     base : float
         Momentum of update 0, in [0, 1].
     total_updates : int
-        Update at which 1 is reached; it stays there.
+        Update at which the momentum reaches 1; it stays at 1 afterwards.
 
     Returns
     -------
@@ -45,7 +38,7 @@ def cosine_momentum(base: float, total_updates: int) -> Callable[[int], float]:
     Raises
     ------
     TypeError
-        ``total_updates`` is no integer.
+        ``base`` is not a number, ``total_updates`` is not an integer.
     ValueError
         ``base`` outside [0, 1], ``total_updates`` below 1.
 
@@ -59,9 +52,8 @@ def cosine_momentum(base: float, total_updates: int) -> Callable[[int], float]:
     >>> schedule(0), round(schedule(50), 4), schedule(100)
     (0.99, 0.995, 1.0)
     """
-    _check_momentum("base", base)
-    check_int("total_updates", total_updates, 1)
-
+    base = _check_momentum("base", base)
+    total_updates = check_int("total_updates", total_updates, 1)
     # A closure could not be pickled with the module that holds it.
     return partial(_cosine, base, total_updates)
 
@@ -71,9 +63,11 @@ def _cosine(base: float, total_updates: int, step: int) -> float:
     return 1 - (1 - base) * (math.cos(math.pi * progress) + 1) / 2
 
 
-def _check_momentum(name: str, value: float) -> None:
-    if not 0 <= value <= 1:
+def _check_momentum(name: str, value: Any) -> float:
+    number = check_number(name, value)
+    if not 0 <= number <= 1:
         raise ValueError(f"{name} must lie in [0, 1], got {value}.")
+    return number
 
 
 class _Matched(NamedTuple):
@@ -85,41 +79,26 @@ class _Matched(NamedTuple):
     copied: list[tuple[Tensor, Tensor]]
 
 
-def _tensors(network: nn.Module) -> list[Tensor | None]:
-    """Return all parameters and buffers, past the public iterators, which are 4 times slower."""
-    modules = [network]
-    found: list[Tensor | None] = []
-    for module in modules:
-        found += module._parameters.values()
-        found += module._buffers.values()
-        modules += [child for child in module._modules.values() if child is not None]
-    return found
-
-
-def _identical(first: list[Tensor | None], second: list[Tensor | None]) -> bool:
-    return len(first) == len(second) and all(map(operator.is_, first, second))
-
-
 class EMADualPath(nn.Module):
     r"""An online network and its exponential moving average, the target network.
 
     .. math:: \theta_{tar} \leftarrow \gamma\,\theta_{tar} + (1-\gamma)\,\theta_{on}
 
-    The target starts as a frozen copy, stays in evaluation mode and never receives a gradient.
-    Call :meth:`update` after each optimizer step.
+    The target starts as a frozen copy of the online network, stays in evaluation mode and never
+    receives a gradient. Call :meth:`update` after each optimizer step.
 
     Parameters
     ----------
     online : nn.Module
-        The trained network. It may be compiled or wrapped for parallel training, before or
-        after: pairs are found by structure inside the wrappers.
-    momentum : float
-        γ in [0, 1]: 0 copies the online network, 1 freezes the target.
-    buffers : {"copy", "average"}
-        What happens to floating-point buffers, BatchNorm's statistics for example. Other
-        buffers (counters) are always copied.
+        The network that is trained. It may be compiled or wrapped by DDP, before or after.
+    momentum : float, optional
+        γ in [0, 1], 0.996 if neither it nor a schedule is given: 0 copies the online network, 1
+        keeps the target as it is.
     schedule : callable, optional
-        γ for update k = 0, 1, …, in place of ``momentum``; see :func:`cosine_momentum`.
+        γ of update k = 0, 1, …, instead of ``momentum``; see :func:`cosine_momentum`.
+    buffers : {"copy", "average"}
+        What an update does with floating-point buffers, for example the statistics of BatchNorm.
+        Other buffers (counters) are always copied.
 
     Attributes
     ----------
@@ -130,20 +109,23 @@ class EMADualPath(nn.Module):
 
     Shape
     -----
-    ``forward(x_online, x_target)`` → what the two networks return for them.
+    ``forward(x_online, x_target, ...)`` → the outputs of the two networks.
 
     Raises
     ------
     TypeError
-        ``online`` is no module.
+        ``online`` is not a module, ``momentum`` is not a number, ``schedule`` is not callable.
     ValueError
-        ``momentum`` outside [0, 1] (also when a schedule returns it), unknown ``buffers``; in
-        :meth:`update`: networks whose parameters no longer correspond.
+        At construction: ``momentum`` outside [0, 1] or together with ``schedule``, unknown
+        ``buffers``, an online network that is already sharded. In :meth:`update`: a schedule that
+        returns a number outside [0, 1], networks that no longer correspond, only one of them
+        sharded.
 
     Notes
     -----
-    Cost of an update: one fused pass over the parameters. A target in bf16 or fp16 cannot
-    follow with γ near 1 (the steps round to 0): keep master weights in fp32.
+    FSDP2: build the dual path first, then shard all of it, ``fully_shard(dual)``.
+    Cost of an update: one fused pass over the parameters. A target in bf16 or fp16 cannot follow
+    with γ near 1, because its steps round to 0: keep the weights in fp32.
     Source: FD-MAE, eq. 1. The letter gives no γ; 0.996 is BYOL's.
 
     Examples
@@ -156,28 +138,75 @@ class EMADualPath(nn.Module):
     >>> dual.update()
     """
 
+    @named_options
     def __init__(
         self,
         online: nn.Module,
-        momentum: float = 0.996,
-        buffers: str = "copy",
+        *,
+        momentum: float | None = None,
         schedule: Callable[[int], float] | None = None,
+        buffers: Buffers = "copy",
     ) -> None:
         super().__init__()
         if not isinstance(online, nn.Module):
             raise TypeError(f"online must be a torch.nn.Module, got {type(online).__name__}.")
-        _check_momentum("momentum", momentum)
+        if momentum is not None and schedule is not None:
+            raise ValueError(
+                "momentum must be left out when schedule is given, got "
+                f"momentum={momentum!r} and schedule={schedule!r}."
+            )
+        if callable(momentum):
+            raise TypeError(f"momentum must be a number, got {momentum!r}; pass it as schedule=.")
+        if schedule is not None and not callable(schedule):
+            raise TypeError(f"schedule must be a function of the update, got {schedule!r}.")
         check_option("buffers", buffers, ("copy", "average"))
+        if _sharded_modules(online):
+            raise ValueError(
+                "online must not be sharded yet, got a network that fully_shard was applied to; "
+                "build the EMADualPath first, then call fully_shard(dual)."
+            )
         self.online = online
-        self.target = copy.deepcopy(unwrap(online)).requires_grad_(False).eval()
+        self.target = copy.deepcopy(_route.unwrap(online)).requires_grad_(False).eval()
+        if schedule is None:
+            momentum = _check_momentum("momentum", MOMENTUM if momentum is None else momentum)
         self.momentum = momentum
-        self.buffers_mode = buffers
         self.schedule = schedule
+        self.buffers_mode = buffers
         self.num_updates = 0
         self._matched: _Matched | None = None
 
+    def reset_parameters(self) -> None:
+        """Draw the online network again, make the target its copy, and count updates from 0.
+
+        For networks built on the meta device, after ``to_empty``. Every module of ``online`` with
+        parameters or buffers of its own must have ``reset_parameters()``, otherwise ValueError;
+        for other networks initialise ``online`` yourself and call :meth:`reset_target`.
+        """
+        modules = dict(_route.unwrap(self.online).named_modules())
+        for name, module in modules.items():
+            own = [*module.parameters(recurse=False), *module.buffers(recurse=False)]
+            if own and not hasattr(module, "reset_parameters"):
+                raise ValueError(
+                    "online must have reset_parameters() on every module that holds tensors, got "
+                    f"{type(module).__name__} at {name!r} without it; initialise online yourself "
+                    "and call reset_target()."
+                )
+        _reshard(self)
+        for module in modules.values():
+            if hasattr(module, "reset_parameters"):
+                module.reset_parameters()
+        self.reset_target()
+
+    @torch.no_grad()
+    def reset_target(self) -> None:
+        """Make the target a copy of the online network again, and count updates from 0."""
+        matched = self._match()
+        for old, new in [*zip(matched.old, matched.new, strict=True), *matched.copied]:
+            old.copy_(new)
+        self.num_updates = 0
+
     def train(self, mode: bool = True) -> EMADualPath:
-        """Set the online network's mode; the target stays in evaluation mode."""
+        """Set the mode of the online network; the target stays in evaluation mode."""
         super().train(mode)
         self.target.eval()
         return self
@@ -185,38 +214,57 @@ class EMADualPath(nn.Module):
     @torch.no_grad()
     def update(self) -> None:
         """Move the target towards the online network by one step."""
-        gamma = self.momentum if self.schedule is None else self.schedule(self.num_updates)
-        _check_momentum("momentum", gamma)
-        online, target = unwrap(self.online), unwrap(self.target)
-        held = _tensors(target) + _tensors(online)
-        # Matching names takes longer than the update of a small network: done again only when
-        # a tensor was replaced, added or removed.
-        if self._matched is None or not _identical(held, self._matched.held):
-            self._matched = self._match(held, target, online)
-        if self._matched.old:
-            torch._foreach_lerp_(self._matched.old, self._matched.new, 1 - gamma)
-        for old, new in self._matched.copied:
+        k = self.num_updates
+        if self.schedule is None:
+            gamma = _check_momentum("momentum", self.momentum)
+        else:
+            gamma = _check_momentum(f"schedule({k})", self.schedule(k))
+        matched = self._match()
+        if matched.old:
+            average = get_ema_multi_avg_fn(gamma)  # type: ignore[no-untyped-call]
+            average(matched.old, matched.new, None)
+        for old, new in matched.copied:
             old.copy_(new)
-        self.num_updates += 1
+        self.num_updates = k + 1
 
-    def _match(self, held: list[Tensor | None], target: nn.Module, online: nn.Module) -> _Matched:
-        pairs = _pairs("parameters", target.named_parameters(), online.named_parameters())
+    def _match(self) -> _Matched:
+        """Return the pairs of tensors.
+
+        Matching names takes longer than the update of a small network: it is done again only
+        when a tensor was replaced, added or removed.
+        """
+        online, target = _route.unwrap(self.online), _route.unwrap(self.target)
+        held = _route.held_tensors(target, online)
+        if self._matched is not None and _identical(held, self._matched.held):
+            return self._matched
+        _reshard(self)
+        held = _route.held_tensors(target, online)
+        averaged: list[tuple[Tensor, Tensor]] = []
         copied: list[tuple[Tensor, Tensor]] = []
+        for old, new in _pairs("parameters", target.named_parameters(), online.named_parameters()):
+            numeric = old.is_floating_point() or old.is_complex()
+            (averaged if numeric else copied).append((old, new))
         for old, new in _pairs("buffers", target.named_buffers(), online.named_buffers()):
-            averaged = self.buffers_mode == "average" and old.is_floating_point()
-            (pairs if averaged else copied).append((old, new))
-        return _Matched(held, [old for old, _ in pairs], [new for _, new in pairs], copied)
+            numeric = self.buffers_mode == "average" and old.is_floating_point()
+            (averaged if numeric else copied).append((old, new))
+        olds, news = [old for old, _ in averaged], [new for _, new in averaged]
+        self._matched = _Matched(held, olds, news, copied)
+        return self._matched
 
-    def forward(self, x_online: Any, x_target: Any) -> tuple[Any, Any]:
-        """Send each branch its input; the target's output carries no gradient."""
-        online = self.online(x_online)
+    def forward(self, x_online: Any, x_target: Any, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
+        """Return ``online(x_online, ...)`` and ``target(x_target, ...)``, the latter detached.
+
+        Further arguments go to both networks.
+        """
+        online = self.online(x_online, *args, **kwargs)
         with torch.no_grad():
-            target = self.target(x_target)
-        return online, target
+            target = self.target(x_target, *args, **kwargs)
+        # Forward-mode tangents pass through no_grad.
+        return online, _route.detached(target)
 
     def get_extra_state(self) -> Tensor:
         """Keep the number of updates in the ``state_dict``, as a tensor."""
-        return torch.tensor(self.num_updates)
+        return torch.tensor(self.num_updates, device="cpu")
 
     def set_extra_state(self, state: Tensor) -> None:
         """Restore the number of updates."""
@@ -224,15 +272,50 @@ class EMADualPath(nn.Module):
 
     def extra_repr(self) -> str:
         """Show the configuration."""
-        return f"momentum={self.momentum}, buffers={self.buffers_mode!r}, schedule={self.schedule}"
+        given = (
+            f"momentum={self.momentum}" if self.schedule is None else f"schedule={self.schedule}"
+        )
+        return f"{given}, buffers={self.buffers_mode!r}"
+
+
+def _identical(first: list[Tensor | None], second: list[Tensor | None]) -> bool:
+    return len(first) == len(second) and all(map(operator.is_, first, second))
+
+
+def _sharded_modules(module: nn.Module) -> list[Any]:
+    """Return the modules inside ``module`` that FSDP2's ``fully_shard`` was applied to."""
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return []
+    from torch.distributed.fsdp import FSDPModule  # takes long; not needed without processes
+
+    return [part for part in module.modules() if isinstance(part, FSDPModule)]
+
+
+def _reshard(module: nn.Module) -> None:
+    """Return to the sharded tensors.
+
+    After a forward pass without a backward pass the modules still hold full copies; a value
+    written into a copy is lost.
+    """
+    for part in _sharded_modules(module):
+        part.reshard()
+
+
+def _placement(tensor: Tensor) -> tuple[object, ...]:
+    """Return how a tensor is spread over processes: () where every process holds all of it."""
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return ()
+    from torch.distributed.tensor import DTensor
+
+    return (tensor.device_mesh, tensor.placements) if isinstance(tensor, DTensor) else ()
 
 
 def _pairs(
     what: str, target: Iterable[tuple[str, Tensor]], online: Iterable[tuple[str, Tensor]]
 ) -> list[tuple[Tensor, Tensor]]:
-    """Match tensors by their place in the network; a compiled part renames what it holds."""
-    old = {name.replace("_orig_mod.", ""): value for name, value in target}
-    new = {name.replace("_orig_mod.", ""): value for name, value in online}
+    """Match tensors by name, without what compiling a part of a network adds to the name."""
+    old = {name.replace(f"{_route.COMPILED}.", ""): value for name, value in target}
+    new = {name.replace(f"{_route.COMPILED}.", ""): value for name, value in online}
     if old.keys() != new.keys():
         changed = sorted(old.keys() ^ new.keys())
         raise ValueError(
@@ -243,5 +326,11 @@ def _pairs(
             raise ValueError(
                 f"online must keep {name} in shape {tuple(value.shape)}, "
                 f"got {tuple(new[name].shape)}."
+            )
+        if _placement(value) != _placement(new[name]):
+            raise ValueError(
+                f"online and target must be sharded alike, got {name} placed as "
+                f"{_placement(new[name])} in online and {_placement(value)} in target; shard the "
+                "EMADualPath as a whole: fully_shard(dual)."
             )
     return [(value, new[name]) for name, value in old.items()]

@@ -215,7 +215,7 @@ class FreqEnhance(nn.Module):
         state : mapping of str to Tensor
             ``state_dict`` of an encoder, or of a network that holds it.
         prefix : str
-            What stands before the encoder's names, such as ``"sequence_encoder."``.
+            Prefix of the encoder's names, such as ``"sequence_encoder."``.
         length : int, optional
             Features; read from the encoder's first linear map if not given.
 

@@ -6,14 +6,16 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 
-from skelfreq._checks import check_int
+from skelfreq._checks import check_int, check_number, check_tensor, named_options
+from skelfreq.functional import _route
 from skelfreq.functional.masking import tube_mask
 
 
 class TubeMask(NamedTuple):
-    """A drawn mask, and how to reach the visible tokens and come back.
+    """A drawn mask with the indices that select the visible tokens and put them back.
 
     Attributes
     ----------
@@ -22,17 +24,19 @@ class TubeMask(NamedTuple):
     ids_keep : Tensor
         int64 [N, L_keep]: positions ``t * V + v`` of the visible tokens, ascending.
     ids_restore : Tensor
-        int64 [N, T_p·V]: where each token stands in "visible tokens, then masked ones", so
-        that gathering by it undoes the selection.
+        int64 [N, T_p·V]: the position of each token in the list "visible tokens, then masked
+        tokens". Gathering that list by it restores the order of the tokens.
 
     Raises
     ------
+    TypeError
+        In ``gather`` and ``scatter``: an argument is not a tensor.
     ValueError
-        ``gather`` or ``scatter`` gets tokens that do not fit the mask.
+        In ``gather`` and ``scatter``: shapes that do not fit the mask.
 
     Notes
     -----
-    Source: the names and the meaning of both index tensors are MAE's (He et al., 2022).
+    Source: names and meaning of both index tensors are those of MAE (He et al., 2022).
     """
 
     mask: Tensor
@@ -40,37 +44,71 @@ class TubeMask(NamedTuple):
     ids_restore: Tensor
 
     def gather(self, tokens: Tensor) -> Tensor:
-        """Select the visible tokens: [N, T_p, V, D] → [N, L_keep, D]."""
-        if tokens.ndim != 4 or tokens.shape[:3] != self.mask.shape:
+        """Select the visible tokens: [N, T_p, V, D], or flat [N, T_p·V, D], → [N, L_keep, D]."""
+        check_tensor("tokens", tokens)
+        laid_out, flat = self.mask.shape, self.ids_restore.shape
+        if tokens.ndim == 4 and tokens.shape[:3] == laid_out:
+            tokens = rearrange(tokens, "n t v d -> n (t v) d")
+        elif tokens.ndim != 3 or tokens.shape[:2] != flat:
             raise ValueError(
-                f"tokens must have shape {(*self.mask.shape, 'D')}, got {tuple(tokens.shape)}."
+                f"tokens must have shape {(*laid_out, 'D')} or {(*flat, 'D')}, got "
+                f"{tuple(tokens.shape)}."
             )
-        index = self.ids_keep.unsqueeze(-1).expand(-1, -1, tokens.shape[-1])
-        return tokens.flatten(1, 2).gather(1, index)
+        return tokens.gather(1, _for_each_entry(self.ids_keep, tokens.shape[-1]))
 
-    def scatter(self, visible: Tensor, mask_token: Tensor) -> Tensor:
-        """Put visible tokens back and ``mask_token`` [D] elsewhere: → [N, T_p, V, D]."""
+    @named_options
+    def scatter(self, visible: Tensor, mask_token: Tensor, *, flat: bool = False) -> Tensor:
+        """Put the visible tokens back, with ``mask_token`` at every masked position.
+
+        Parameters
+        ----------
+        visible : Tensor
+            [N, L_keep, D], in the order of :meth:`gather`; D may differ from the D there.
+        mask_token : Tensor
+            [D], [1, D], [1, 1, D] or [1, 1, 1, D]; cast to the dtype of ``visible``.
+        flat : bool
+            Return [N, T_p·V, D] in place of [N, T_p, V, D].
+
+        Returns
+        -------
+        Tensor
+            [N, T_p, V, D], or flat.
+        """
+        check_tensor("visible", visible)
+        check_tensor("mask_token", mask_token)
         if visible.ndim != 3 or visible.shape[:2] != self.ids_keep.shape:
             raise ValueError(
                 f"visible must have shape {(*self.ids_keep.shape, 'D')}, "
                 f"got {tuple(visible.shape)}."
             )
         width = visible.shape[-1]
-        if mask_token.shape != (width,):
+        ones = (1,) * (mask_token.ndim - 1)
+        if not 1 <= mask_token.ndim <= 4 or mask_token.shape != (*ones, width):
             raise ValueError(
-                f"mask_token must have shape ({width},), got {tuple(mask_token.shape)}."
+                f"mask_token must have shape ({width},), (1, {width}), (1, 1, {width}) or "
+                f"(1, 1, 1, {width}), got {tuple(mask_token.shape)}."
             )
-        # One spare row holds the mask token; all masked positions point at it.
-        spare = mask_token.to(visible.dtype).expand(visible.shape[0], 1, width)
-        rows = torch.cat([visible, spare], 1)
-        index = self.ids_restore.clamp(max=visible.shape[1]).unsqueeze(-1).expand(-1, -1, width)
-        return rows.gather(1, index).reshape(*self.mask.shape, width)
+        # One extra row holds the mask token; all masked positions point at it.
+        extra = mask_token.to(visible.dtype).reshape(1, 1, width).expand(visible.shape[0], 1, width)
+        rows = torch.cat([visible, extra], 1)
+        tokens = rows.gather(
+            1, _for_each_entry(self.ids_restore.clamp(max=visible.shape[1]), width)
+        )
+        return tokens if flat else tokens.reshape(*self.mask.shape, width)
+
+
+_route.register_named_tuple(TubeMask)
+
+
+def _for_each_entry(index: Tensor, width: int) -> Tensor:
+    """Expand an index of tokens [N, L] to one of their entries [N, L, D]."""
+    return index.unsqueeze(-1).expand(-1, -1, width)
 
 
 class TubeMasking(nn.Module):
-    """Multi-tube masking: hides K of V joints in every tube of every sample.
+    """Multi-tube masking: masks K of V joints in every tube of every sample.
 
-    Masks whenever called, in training and evaluation; it has no parameters.
+    It masks whenever it is called, in training and in evaluation, and has no parameters.
 
     Parameters
     ----------
@@ -78,21 +116,22 @@ class TubeMasking(nn.Module):
         Joints V.
     mask_ratio : float
         Share of masked joints in [0, 1); K = ``round(mask_ratio * V)`` (a half rounds to the
-        even number) and must leave a joint visible.
+        even number). K must leave a joint visible, and a ratio above 0 must mask a joint.
     tube_length : int
         Token steps in a tube, at least 1.
 
     Shape
     -----
-    tokens [N, T_p, V, D], or that shape → :class:`TubeMask` with L_keep = T_p·(V − K).
+    Tokens [N, T_p, V, D], or flat [N, L, D] with L = T_p·V and the joint fastest, or the shape
+    alone → :class:`TubeMask` with L_keep = T_p·(V − K).
 
     Raises
     ------
     TypeError
-        ``num_joints`` or ``tube_length`` is no integer.
+        An argument of another type: a string as a number, an array in place of a tensor.
     ValueError
-        At construction: arguments outside their range. In forward: tokens without V joints
-        on axis 2.
+        At construction: arguments outside their range. In forward: tokens without V joints on
+        axis 2; flat tokens that V does not divide.
 
     Notes
     -----
@@ -113,33 +152,30 @@ class TubeMasking(nn.Module):
         self, num_joints: int = 25, mask_ratio: float = 0.88, tube_length: int = 3
     ) -> None:
         super().__init__()
-        check_int("num_joints", num_joints, 1)
-        check_int("tube_length", tube_length, 1)
-        if not 0 <= mask_ratio < 1:
+        self.num_joints = check_int("num_joints", num_joints, 1)
+        self.mask_ratio = check_number("mask_ratio", mask_ratio)
+        self.tube_length = check_int("tube_length", tube_length, 1)
+        if not 0 <= self.mask_ratio < 1:
             raise ValueError(f"mask_ratio must lie in [0, 1), got {mask_ratio}.")
-        self.num_joints = num_joints
-        self.mask_ratio = mask_ratio
-        self.tube_length = tube_length
-        self.num_masked = round(mask_ratio * num_joints)
-        if self.num_masked == num_joints:
+        self.num_masked = round(self.mask_ratio * self.num_joints)
+        if self.num_masked == self.num_joints:
             raise ValueError(
                 f"mask_ratio must leave one of {num_joints} joints visible, got {mask_ratio}."
+            )
+        if self.mask_ratio > 0 and self.num_masked == 0:
+            raise ValueError(
+                f"mask_ratio must be 0 or mask at least one of {num_joints} joints, got "
+                f"{mask_ratio}, which rounds to none."
             )
 
     def forward(
         self, tokens: Tensor | Sequence[int], generator: torch.Generator | None = None
     ) -> TubeMask:
-        """Draw a mask for ``tokens`` [N, T_p, V, D], or for that shape.
+        """Draw a mask for ``tokens`` [N, T_p, V, D] or [N, T_p·V, D], or for that shape.
 
         Without a ``generator`` torch's global one is used.
         """
-        is_tensor = isinstance(tokens, Tensor)
-        shape = tokens.shape if isinstance(tokens, Tensor) else tuple(tokens)
-        if len(shape) != 4 or shape[2] != self.num_joints:
-            raise ValueError(
-                f"tokens must have shape [N, T_p, {self.num_joints}, D], got {tuple(shape)}."
-            )
-        batch, steps = shape[0], shape[1]
+        batch, steps = self._batch_and_steps(tokens)
         mask = tube_mask(
             batch,
             steps,
@@ -147,7 +183,7 @@ class TubeMasking(nn.Module):
             num_masked=self.num_masked,
             tube_length=self.tube_length,
             generator=generator,
-            device=tokens.device if is_tensor else None,  # type: ignore[union-attr]
+            device=tokens.device if isinstance(tokens, Tensor) else None,
         )
         flat = mask.flatten(1)
         kept = steps * (self.num_joints - self.num_masked)
@@ -158,6 +194,23 @@ class TubeMasking(nn.Module):
         position = torch.arange(flat.shape[1], device=flat.device).expand_as(restore)
         keep = torch.empty_like(restore).scatter(1, restore, position)[:, :kept]
         return TubeMask(mask, keep, restore)
+
+    def _batch_and_steps(self, tokens: Tensor | Sequence[int]) -> tuple[int, int]:
+        """Return N and T_p of ``tokens`` or of their shape."""
+        if isinstance(tokens, (tuple, list)):
+            shape = tuple(check_int(f"tokens[{i}]", size, 0) for i, size in enumerate(tokens))
+        else:
+            check_tensor("tokens", tokens)
+            shape = tuple(tokens.shape)  # type: ignore[union-attr]
+        joints = self.num_joints
+        if len(shape) == 4 and shape[2] == joints:
+            return shape[0], shape[1]
+        if len(shape) == 3 and shape[1] % joints == 0:
+            return shape[0], shape[1] // joints
+        raise ValueError(
+            f"tokens must have shape [N, T_p, {joints}, D], or [N, L, D] with L a multiple of "
+            f"{joints}, got {shape}."
+        )
 
     def extra_repr(self) -> str:
         """Show the configuration and the resulting K."""

@@ -1,6 +1,6 @@
 """The benchmark suite: every case runs, instruments count right, results can be read again.
 
-What the peers compute: ``test_benchmark_peers.py``.
+What the peers compute: ``test_peers.py``.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def test_peak_memory_counts_temporaries_and_results() -> None:
 
 
 def test_products_of_a_compiled_module_are_counted(fresh_dynamo: None) -> None:
-    layer, x = FreqEnhance(16), torch.randn(2, 3, 16, 5)
+    layer, x = FreqEnhance(16, num_bands=4, split=7), torch.randn(2, 3, 16, 5)
     plain = product_flop(lambda: layer(x))
     layer.compile(backend="eager", fullgraph=True)
     layer(x)

@@ -20,7 +20,7 @@ from shared_data import require_data
 from text_encoders import Counting
 
 from examples import text
-from examples.data import load_msr_action3d
+from examples.data import load
 from examples.data._motions import CLASSES
 from examples.text import Descriptions, class_features, encode, load_descriptions, phrase_features
 
@@ -32,7 +32,7 @@ def test_every_synthetic_class_is_described() -> None:
 
 
 def test_every_msr_class_is_described() -> None:
-    clips = load_msr_action3d(require_data("msr_action3d.npz"))
+    clips = load(require_data("msr_action3d.npz"))
     assert load_descriptions("msr_action3d").class_names == tuple(clips.class_names)
 
 
@@ -324,7 +324,7 @@ def entry(name: str = "run", **change: object) -> dict[str, object]:
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [('{"classes": [\n{"name": ]}', "line 2: must be JSON"), ("[1]", "must hold a list 'classes'"),
+    [('{"classes": [\n{"name": ]}', "line 2: expected JSON"), ("[1]", "must hold a list 'classes'"),
      ('{"classes": []}', "at least one class"),
      (json.dumps({"classes": [entry(), entry("sit", local="")]}), r"class 1 \('sit'\).*'local'"),
      (json.dumps({"classes": [{"name": "run", "label": "l", "local": "m"}]}),
@@ -345,10 +345,10 @@ def test_missing_descriptions(tmp_path: Path) -> None:
         load_descriptions("ntu")
     with pytest.raises(ValueError, match=r"no\.json: no such file"):
         load_descriptions(tmp_path / "no.json")
-    with pytest.raises(ValueError, match="must be a readable JSON file"):
+    with pytest.raises(ValueError, match="expected a regular file, got a folder"):
         load_descriptions(tmp_path)
     (tmp_path / "latin.json").write_bytes(b'{"classes": "\xff"}')
-    with pytest.raises(ValueError, match=r"latin\.json must be UTF-8"):
+    with pytest.raises(ValueError, match=r"latin\.json, byte 13: expected UTF-8"):
         load_descriptions(tmp_path / "latin.json")
 
 

@@ -8,14 +8,18 @@ import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
 from conftest import load_golden, normal
 from tolerances import GOLDEN, assert_close
 from torch import nn
+from torch.autograd import forward_ad
+from torch.utils._pytree import tree_leaves
 
-from skelfreq import EMADualPath, cosine_momentum
+from skelfreq import SSFRM, EMADualPath, cosine_momentum
+from skelfreq import functional as F
 
 
 class Net(nn.Module):
@@ -130,7 +134,7 @@ def test_schedule_is_asked_for_every_update() -> None:
         asked.append(step)
         return 0.5
 
-    dual = EMADualPath(net(), momentum=0.9, schedule=schedule)
+    dual = EMADualPath(net(), schedule=schedule)
     start = values(dual.target)["lin.weight"]
     move(dual.online, 1)
     for _ in range(3):
@@ -234,6 +238,69 @@ def test_structured_inputs_and_outputs() -> None:
     assert all(torch.equal(o, t) for o, t in zip(online, target, strict=True))
 
 
+def test_further_arguments_go_to_both_networks() -> None:
+    class Scaled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.lin = nn.Linear(4, 3)
+
+        def forward(self, x: torch.Tensor, factor: float, *, offset: float = 0.0) -> torch.Tensor:
+            return factor * self.lin(x) + offset
+
+    dual = EMADualPath(Scaled())
+    x, y = torch.ones(2, 4), torch.zeros(2, 4)
+    online, target = dual(x, y, 3.0, offset=0.5)
+    assert torch.equal(online, dual.online(x, 3.0, offset=0.5))
+    assert torch.equal(target, dual.target(y, 3.0, offset=0.5))
+
+
+class Nested(nn.Module):
+    """Returns tensors in every kind of container, as encoders do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = net()
+
+    def forward(self, x: torch.Tensor) -> dict:
+        y = self.inner.lin(x)
+        return {"pair": (y, [y.sin()]), "bands": F.Bands(y, 2 * y), "name": "net"}
+
+
+def test_tangents_stop_at_the_target() -> None:
+    # no_grad does not stop forward-mode derivatives.
+    dual = EMADualPath(Nested())
+    inputs, tangents = (normal(5, 4), normal(5, 4, seed=1)), (normal(5, 4, seed=2),) * 2
+
+    def outputs(x: torch.Tensor, y: torch.Tensor) -> tuple[list, list]:
+        online, target = dual(x, y)
+        assert target["name"] == "net" and isinstance(target["bands"], F.Bands)
+        return tuple([o for o in tree_leaves(out) if o != "net"] for out in (online, target))
+
+    (_, values), (moving, still) = torch.func.jvp(outputs, inputs, tangents)
+    assert len(still) == len(values) == 4
+    assert all(torch.equal(tangent, torch.zeros_like(tangent)) for tangent in still)
+    assert_close(moving[0], (tangents[0] @ dual.online.inner.lin.weight.mT).detach())
+    with forward_ad.dual_level():
+        x = forward_ad.make_dual(inputs[0], tangents[0])
+        online, target = outputs(x, x)
+        assert all(forward_ad.unpack_dual(value).tangent is not None for value in online)
+        assert all(forward_ad.unpack_dual(value).tangent is None for value in target)
+
+
+def test_tangents_of_target_parameters_stop() -> None:
+    dual = EMADualPath(net()).eval()
+    parameters = {name: value.detach() for name, value in dual.named_parameters()}
+    tangents = {name: torch.ones_like(value) for name, value in parameters.items()}
+    x = normal(5, 4)
+
+    def outputs(values: dict) -> tuple[torch.Tensor, torch.Tensor]:
+        return torch.func.functional_call(dual, values, (x, x))
+
+    _, (online, target) = torch.func.jvp(outputs, (parameters,), (tangents,))
+    assert not torch.equal(online, torch.zeros_like(online))
+    assert torch.equal(target, torch.zeros_like(target))
+
+
 def test_a_network_without_parameters() -> None:
     dual = EMADualPath(nn.Identity())
     dual.update()
@@ -275,6 +342,79 @@ def test_schedule_goes_on_after_loading() -> None:
     move(dual.online, 2), move(other.online, 2)
     dual.update(), other.update()
     assert torch.equal(dual.target.lin.weight, other.target.lin.weight)
+
+
+class Layers(nn.Module):
+    """A network whose every module with tensors can be reset."""
+
+    def __init__(self, device: str | None = None) -> None:
+        super().__init__()
+        self.ssfrm = SSFRM(4, device=device)
+        self.lin = nn.Linear(4, 3, device=device)
+        self.bn = nn.BatchNorm1d(3, device=device)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.bn(self.lin(x))
+
+
+def test_to_empty_and_a_strict_load_restore_it() -> None:
+    dual = EMADualPath(net(), momentum=0.9)
+    for step in range(3):
+        move(dual.online, step + 1)
+        dual.update()
+    state = copy.deepcopy(dual.state_dict())
+    with torch.device("meta"):
+        other = EMADualPath(Net().double(), momentum=0.9)
+        assert other.state_dict()["_extra_state"].device.type == "cpu"
+    other.to_empty(device="cpu")
+    other.load_state_dict(state, strict=True)
+    assert other.num_updates == 3
+    assert not any(p.requires_grad for p in other.target.parameters())
+    move(dual.online, 7), move(other.online, 7)
+    dual.update(), other.update()
+    for name, value in values(dual).items():
+        assert torch.equal(value, values(other)[name])
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_from_the_meta_device_to_a_fresh_pair(wrapped: bool, fresh_dynamo: None) -> None:
+    model = Layers(device="meta")
+    dual = EMADualPath(compiled(model) if wrapped else model, momentum=0.5)
+    assert all(value.is_meta for value in dual.parameters())
+    dual.to_empty(device="cpu")
+    dual.num_updates = 5
+    with torch.random.fork_rng(), torch.no_grad():
+        for value in [*dual.parameters(), *dual.buffers()]:
+            value.fill_(77)
+        torch.manual_seed(0)
+        dual.reset_parameters()
+    assert dual.num_updates == 0
+    online, target = values(model), values(dual.target)
+    assert online.keys() == target.keys()
+    for name, value in online.items():
+        assert torch.equal(value, target[name])
+        assert not value.is_floating_point() or float(value.abs().max()) < 2
+    assert all(p.requires_grad for p in model.parameters())
+    assert not any(p.requires_grad for p in dual.target.parameters())
+    assert float(online["lin.weight"].std()) > 0.05
+    with torch.no_grad():
+        model.lin.weight.add_(1)
+    dual.update()
+    assert_close(dual.target.lin.weight, online["lin.weight"] + 0.5)
+
+
+def test_a_module_that_cannot_be_reset_is_named() -> None:
+    model = nn.Sequential(nn.Linear(4, 3), net())
+    dual = EMADualPath(model)
+    before = values(dual)
+    with pytest.raises(ValueError, match=r"got Net at '1' without it; .* reset_target\(\)"):
+        dual.reset_parameters()
+    assert all(torch.equal(value, before[name]) for name, value in values(dual).items())
+    move(model, 4)
+    dual.update()
+    dual.reset_target()
+    assert dual.num_updates == 0
+    assert all(torch.equal(v, values(dual.target)[name]) for name, v in values(model).items())
 
 
 # --- Wrappers -----------------------------------------------------------------------------------
@@ -405,6 +545,17 @@ def test_shared_parameters_move_once() -> None:
     assert_close(dual.target[0].weight, start + 0.5)
 
 
+def test_parameters_that_are_no_numbers_with_a_point_are_copied() -> None:
+    model = nn.Module()
+    model.table = nn.Parameter(torch.tensor([1, 2]), requires_grad=False)
+    model.phase = nn.Parameter(torch.tensor([1 + 1j]))
+    dual = EMADualPath(model, momentum=0.5)
+    with torch.no_grad():
+        model.table.fill_(5), model.phase.fill_(3 - 1j)
+    dual.update()
+    assert dual.target.table.tolist() == [5, 5] and dual.target.phase.tolist() == [2 + 0j]
+
+
 @pytest.mark.parametrize("change", ["added", "removed", "buffer", "renamed"])
 def test_structural_change_raises(change: str) -> None:
     dual = EMADualPath(net())
@@ -463,26 +614,45 @@ def test_another_shape_raises(shape: tuple[int, int]) -> None:
     assert all(torch.equal(value, before[name]) for name, value in values(dual.target).items())
 
 
+BOTH = {"momentum": 0.9, "schedule": cosine_momentum(0.9, 10)}
+
+
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "error", "words"),
     [
-        ({"momentum": 1.1}, ["momentum", "[0, 1]", "1.1"]),
-        ({"momentum": -0.1}, ["momentum", "[0, 1]", "-0.1"]),
-        ({"momentum": float("nan")}, ["momentum", "nan"]),
-        ({"buffers": "mean"}, ["buffers", "'copy'", "'average'", "'mean'"]),
+        ({"momentum": 1.1}, ValueError, ["momentum", "[0, 1]", "1.1"]),
+        ({"momentum": -0.1}, ValueError, ["momentum", "[0, 1]", "-0.1"]),
+        ({"momentum": float("nan")}, ValueError, ["momentum", "nan"]),
+        ({"momentum": "0.9"}, TypeError, ["momentum", "a number", "'0.9'"]),
+        ({"momentum": cosine_momentum(0.9, 10)}, TypeError, ["momentum", "pass it as schedule="]),
+        ({"schedule": 0.9}, TypeError, ["schedule", "a function", "0.9"]),
+        (BOTH, ValueError, ["momentum must be left out when schedule is given", "0.9"]),
+        ({"buffers": "mean"}, ValueError, ["buffers", "'copy'", "'average'", "'mean'"]),
     ],
 )
-def test_constructor_errors(arguments: dict, words: list[str]) -> None:
-    with pytest.raises(ValueError) as caught:
+def test_constructor_errors(arguments: dict, error: type, words: list[str]) -> None:
+    with pytest.raises(error) as caught:
         EMADualPath(net(), **arguments)
     for word in words:
         assert word in str(caught.value)
 
 
+def test_options_are_named() -> None:
+    for value in (0.9, cosine_momentum(0.9, 10)):
+        with pytest.raises(TypeError, match=r"takes only online by position.*momentum=, schedule="):
+            EMADualPath(net(), value)
+
+
+def test_momentum_is_0996_unless_given() -> None:
+    assert EMADualPath(net()).momentum == 0.996
+    assert EMADualPath(net(), momentum=np.float32(0.5)).momentum == 0.5
+    assert EMADualPath(net(), schedule=cosine_momentum(0.9, 10)).momentum is None
+
+
 def test_a_schedule_out_of_range_raises() -> None:
     dual = EMADualPath(net(), schedule=lambda step: 2.0)
     before = values(dual.target)
-    with pytest.raises(ValueError, match=r"\[0, 1\], got 2.0"):
+    with pytest.raises(ValueError, match=r"schedule\(0\) must lie in \[0, 1\], got 2.0"):
         dual.update()
     assert dual.num_updates == 0
     assert all(torch.equal(value, before[name]) for name, value in values(dual.target).items())
@@ -494,6 +664,7 @@ def test_a_schedule_out_of_range_raises() -> None:
         (lambda: cosine_momentum(1.5, 10), ValueError, ["base", "[0, 1]", "1.5"]),
         (lambda: cosine_momentum(0.9, 0), ValueError, ["total_updates", "at least 1", "0"]),
         (lambda: cosine_momentum(0.9, 1.5), TypeError, ["total_updates", "1.5"]),
+        (lambda: cosine_momentum("0.9", 10), TypeError, ["base", "a number", "'0.9'"]),
     ],
 )
 def test_schedule_errors(call, error, words) -> None:
@@ -504,6 +675,9 @@ def test_schedule_errors(call, error, words) -> None:
 
 
 def test_repr_shows_the_configuration() -> None:
+    assert "schedule=functools.partial" in repr(
+        EMADualPath(net(), schedule=cosine_momentum(0.9, 9))
+    )
     assert "momentum=0.9, buffers='average'" in repr(
         EMADualPath(net(), momentum=0.9, buffers="average")
     )

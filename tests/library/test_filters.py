@@ -425,6 +425,75 @@ def test_an_empty_person_gives_zeros_and_finite_gradients(gradient: str) -> None
     assert all(g.isfinite().all() for g in torch.autograd.grad(y.square().sum(), leaves))
 
 
+# --- Amplitude ----------------------------------------------------------------------------------
+
+SCALES = [1e-30, 1e-19, 1e-8, 1e-3, 1e8, 1e19, 1e30]
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("lengths", [None, [20, 9]])
+def test_the_mask_does_not_depend_on_the_unit(scale: float, lengths: list[int] | None) -> None:
+    x = normal(2, 3, 20, 4, dtype=torch.float32)
+    present = None if lengths is None else torch.tensor(lengths)
+    bins = None if present is None else present // 2 + 1
+    masks = []
+    for factor in (1.0, scale):
+        spectrum = rdft(factor * x, dim=2, lengths=present)
+        masks.append([mask(*spectrum, theta, num_bins=bins) for theta in (0.3, 1.0, 3.0)])
+    for got, value in zip(*masks, strict=True):
+        assert torch.equal(got, value) and got.any() and not got.all()
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("gradient", ["straight_through", "sigmoid"])
+@pytest.mark.parametrize("plain", [False, True])
+def test_filters_of_any_amplitude(
+    scale: float, gradient: str, plain: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if plain:
+        monkeypatch.setattr(_route, "PRESENT", set())
+    x = normal(3, 3, 20, 4, dtype=torch.float32)
+    x[1] = 0  # a person who is absent
+    leaves = [normal(3, 2, seed=seed, dtype=torch.float32) for seed in (1, 2)]
+    leaves = [leaf.requires_grad_() for leaf in (*leaves, torch.tensor(0.8))]
+    expected = spectral_filter(x, *leaves, gradient=gradient)
+    large = (scale * x).requires_grad_()
+    y = spectral_filter(large, *leaves, gradient=gradient)
+    assert_close(y / scale, expected)
+    for got in torch.autograd.grad((y / scale).sum(), [large, *leaves]):
+        assert got.isfinite().all()
+
+
+def test_lines_of_several_amplitudes_have_their_own_scale() -> None:
+    x = normal(4, 3, 20, 5, dtype=torch.float32)
+    factors = torch.tensor([1e-25, 1.0, 1e25, 0.0]).view(4, 1, 1, 1)
+    leaves = [normal(3, 2, seed=seed, dtype=torch.float32) for seed in (1, 2)]
+    y = spectral_filter(factors * x, *leaves, 0.8)
+    assert_close(y[:3] / factors[:3], spectral_filter(x, *leaves, 0.8)[:3])
+    assert not y[3].any()
+
+
+def test_silence_keeps_no_bin() -> None:
+    zeros = torch.zeros(1, 3, 11, 4)
+    for theta in (0.0, 0.5, -1.0):
+        assert not mask(zeros, zeros, theta).any()
+        assert not mask(zeros, zeros, theta, gradient="sigmoid").any()
+
+
+def test_a_number_is_an_absolute_eps() -> None:
+    re, im = rdft(normal(2, 3, 20, 4), dim=2)
+    energy = (re.square() + im.square()).sum(1, keepdim=True)
+    median = energy.sort(2).values[:, :, 5:6]
+    for eps in (1e-6, 0.5, 100.0):
+        assert torch.equal(mask(re, im, 0.4, eps=eps) == 1, energy / (median + eps) > 0.4)
+    quiet = rdft(1e-4 * normal(2, 3, 20, 4), dim=2)
+    absolute = mask(*quiet, 0.4, eps=1e-6)
+    assert torch.equal(absolute == 1, mask(*quiet, 0.4, gradient="tslanet") > 0.5)
+    assert not torch.equal(absolute, mask(*quiet, 0.4))
+    with pytest.raises(ValueError, match="eps must be above 0"):
+        mask(re, im, 0.4, eps=0.0)
+
+
 # --- Padding ------------------------------------------------------------------------------------
 
 

@@ -1,9 +1,14 @@
-"""Named skeletons: joint orders, graphs and the way to [N, C, T, V] and back."""
+"""Named skeletons: joint orders, graphs and the way to [N, C, T, V] and back.
+
+Joint maps, and the orders on published data: ``test_skeleton_maps.py``.
+"""
 
 from __future__ import annotations
 
+import re
 from itertools import permutations
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -12,7 +17,10 @@ from tolerances import TOLERANCE, assert_close
 
 from skelfreq.skeletons import SkeletonLayout, adjacency, from_nctv, get_layout, to_nctv
 
-NAMES = ("ntu25", "kinect20", "coco17", "openpose18", "h36m17")
+NAMES = (
+    *("ntu25", "kinect20", "kinect20_sdk", "utd20", "coco17", "openpose18", "body25", "h36m17"),
+    *("penn13", "prmd22", "hdm24", "common13", "common15", "common20"),
+)
 SUBSETS = {"uniform": 1, "distance": 2, "spatial": 3}
 
 ORDERS = [
@@ -65,7 +73,7 @@ def test_layout_is_a_tree_around_its_centre(name):
     layout = get_layout(name)
     hops = hops_from(layout, layout.centre)
     assert layout.name == name
-    assert layout.num_joints == len(set(layout.joints)) == int(name[-2:])
+    assert layout.num_joints == len(set(layout.joints)) == int(re.search(r"\d+(?=_|$)", name)[0])
     assert len(hops) == layout.num_joints, "connected"
     assert len(layout.edges) == layout.num_joints - 1, "no cycle"
     assert all(hops[child] == hops[parent] + 1 for child, parent in layout.edges)
@@ -147,6 +155,48 @@ def test_nctv_round_trip_with_any_size(axes, sizes):
     assert torch.equal(from_nctv(y, axes, persons), x)
 
 
+@pytest.mark.parametrize("order", ["native", "foreign", "reversed", "read-only"])
+@pytest.mark.parametrize("dtype", ["f4", "f8", "f2", "i2"])
+def test_arrays_become_tensors(dtype, order):
+    x = np.arange(2 * 4 * 5 * 6 * 3).reshape(2, 4, 5, 6, 3).astype(dtype)
+    y = to_nctv(torch.from_numpy(x.copy()), "NMTVC")
+    if order == "foreign":
+        x = x.astype(x.dtype.newbyteorder())
+    elif order == "reversed":
+        x = x[:, ::-1].copy()[:, ::-1]
+    elif order == "read-only":
+        x.flags.writeable = False
+    before = x.copy()
+    assert torch.equal(to_nctv(x, "NMTVC"), y)
+    assert torch.equal(from_nctv(y.numpy(), "NMTVC", 4), torch.tensor(before.astype(dtype)))
+    assert np.array_equal(x, before)
+
+
+def test_persons_must_be_given():
+    with pytest.raises(ValueError, match=r"num_persons must be given for axes 'NCTVM'.* got None"):
+        from_nctv(torch.zeros(4, 3, 5, 6), "NCTVM")
+    assert from_nctv(torch.zeros(4, 3, 5, 6), "NTVC").shape == (4, 5, 6, 3)
+
+
+def test_axes_are_moved_in_compiled_and_exported_code(fresh_dynamo):
+    def there_and_back(x):
+        return from_nctv(2 * to_nctv(x, "NMTVC"), "NCTVM", 2)
+
+    x = torch.randn(3, 2, 4, 5, 3)
+    expected = (2 * x).permute(0, 4, 2, 3, 1)
+    assert_close(torch.compile(there_and_back, fullgraph=True, backend="eager")(x), expected)
+
+    class Module(torch.nn.Module):
+        def forward(self, x):
+            return there_and_back(x)
+
+    frames = torch.export.Dim("t")
+    program = torch.export.export(Module(), (x,), dynamic_shapes={"x": {2: frames}}, strict=True)
+    longer = torch.randn(3, 2, 9, 5, 3)
+    assert_close(program.module()(longer), (2 * longer).permute(0, 4, 2, 3, 1))
+    assert there_and_back(x.to("meta")).shape == (3, 3, 4, 5, 2)
+
+
 def test_gradient_flows_through_the_layout_change():
     x = torch.ones(2, 2, 3, 4, 3, requires_grad=True)
     to_nctv(x, "NMTVC").square().sum().backward()
@@ -190,9 +240,9 @@ def test_axes_and_shapes_that_do_not_fit():
 
 
 def test_wrong_types():
-    with pytest.raises(TypeError, match="x must be a tensor, got list"):
+    with pytest.raises(TypeError, match="x must be a tensor or a numpy array, got list"):
         to_nctv([1.0], "TVC")
-    with pytest.raises(TypeError, match="x must be a tensor, got list"):
+    with pytest.raises(TypeError, match="x must be a tensor or a numpy array, got list"):
         from_nctv([1.0], "TVC")
     with pytest.raises(TypeError, match="axes must be a string"):
         to_nctv(torch.zeros(2, 3, 4), 3)

@@ -1,0 +1,1 @@
+"""Mutated files against the readers: ``python -m skelfreq.data fuzz``."""

@@ -1,0 +1,1 @@
+"""One reader per file format; :mod:`skelfreq.data.registry` lists them."""
