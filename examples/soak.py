@@ -88,8 +88,8 @@ def group_ends(number: int) -> bool:
     return False
 
 
-def differing(first: Path, second: Path) -> list[str]:
-    """Return the files that two finished runs do not have in common, bit by bit."""
+def compared(first: Path, second: Path) -> dict[str, bool]:
+    """Return the files of two finished runs, and whether both have them, bit by bit alike."""
     names = {
         str(path.relative_to(folder))
         for folder in (first, second)
@@ -97,7 +97,12 @@ def differing(first: Path, second: Path) -> list[str]:
         # The page names its folder; locks are empty.
         if path.is_file() and path.suffix != ".html" and path.name != ".lock"
     }
-    return sorted(name for name in names if not _same(first / name, second / name))
+    return {name: _same(first / name, second / name) for name in sorted(names)}
+
+
+def differing(first: Path, second: Path) -> list[str]:
+    """Return the files in which two finished runs differ."""
+    return [name for name, same in compared(first, second).items() if not same]
 
 
 def _same(first: Path, second: Path) -> bool:
@@ -152,7 +157,8 @@ def main(argv: list[str] | None = None) -> int:
             failures.append(f"{victim.name}: processes outlived it")
             os.killpg(process.pid, signal.SIGKILL)
         if process.returncode == 0:
-            lost = differing(victim.whole, only(victim.root))
+            files = compared(victim.whole, only(victim.root))
+            lost = [name for name, same in files.items() if not same]
             failures += [f"{victim.name}: {file} differs" for file in lost]
             counts["finished runs"] += 1
             counts["identical files"] += sum(p.is_file() for p in victim.whole.rglob("*")) - len(

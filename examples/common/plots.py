@@ -12,6 +12,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from torch import Tensor
 
 BLUE, ORANGE, GREY, GREEN, BLACK = "#0b6fb8", "#d1662f", "#777777", "#2f8f5b", "#222222"
 CYCLE, DASHES = (BLUE, ORANGE, GREEN, BLACK), ("-", "--", "-.", ":")
@@ -39,6 +40,13 @@ def lines(
     axis.xaxis.get_major_locator().set_params(integer=True)
     if len(curves) > 1:
         legend(axis)
+
+
+def spread(axis: Axes, x: Sequence[float], runs: Tensor, error: bool = False, **style: Any) -> None:
+    """Draw the mean of runs [runs, points] with their standard deviation, or standard error."""
+    deviation = runs.std(0, correction=min(1, len(runs) - 1)) / (len(runs) ** 0.5 if error else 1)
+    mean = runs.mean(0).numpy()
+    axis.errorbar(x, mean, deviation.numpy(), marker="o", capsize=4, **style)
 
 
 def legend(axis: Axes) -> None:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 LARGEST = 10**6  # of any whole number, unless a field says otherwise
 WORDS = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
+SUBJECTS = "test on these training subjects instead: for choosing settings"
 S = TypeVar("S", bound="Settings")
 
 
@@ -29,9 +30,6 @@ class Settings:
     precision: str = setting("32-true", options=("32-true", "bf16-mixed"), help="of the passes")
     accumulate: int = setting(1, low=1, help="parts in which a batch is computed")
     compile: bool = setting(False, help="use torch.compile in training")
-    validate: tuple[int, ...] = setting(
-        (), of=int, help="test on these training subjects instead: for choosing settings"
-    )
     seed: int = setting(0, low=0)
 
     def __post_init__(self) -> None:

@@ -165,7 +165,7 @@ class Loop:
         state |= {"history": self.history, "parts": {k: capture(p) for k, p in self.parts.items()}}
         for part in state["parts"].values():
             for name, value in _tensors(part):
-                self.check(f"weight {name}", float(value.sum()) if value.is_floating_point() else 0)
+                self.check(f"weight {name}", 0.0 if bool(value.isfinite().all()) else math.nan)
         if self.cell.scale.rank == 0 and self.path is not None:
             save_checkpoint(self.path, self.cell.identity, state)
             self._report()
@@ -228,25 +228,29 @@ def one_cycle(optimizer: torch.optim.Optimizer, step: int, total: int, peak: flo
 def fit_classifier(
     cell: Cell,
     name: str,
-    model: nn.Module,
+    build: Callable[[], nn.Module],
     clips: Tensor,
     labels: Tensor,
     view: Callable[[Tensor, torch.Generator], Tensor],
-    generator: torch.Generator,
     *,
+    seed: int,
     epochs: int,
     batch_size: int,
     peak: float,
     **options: Any,
-) -> nn.Module:
-    """Train with labels: AdamW (``options``), one cycle of the learning rate up to ``peak``."""
+) -> Any:
+    """Train what ``build`` makes, with labels, and return it.
+
+    AdamW (``options``), one cycle of the learning rate up to ``peak``, smoothed labels.
+    """
     scale = cell.scale
-    called = scale.setup(model.to(scale.device).train())
+    torch.manual_seed(seed)
+    generator = torch.Generator().manual_seed(seed)
+    model = build().to(scale.device).train()
+    called = scale.setup(model)
     optimizer = torch.optim.AdamW(model.parameters(), lr=peak, **options)
-    parts = {"model": model, "optimizer": optimizer}
-    loop = Loop(
-        cell, name, parts, generator, epochs=epochs, count=len(clips), batch_size=batch_size
-    )
+    sizes = {"epochs": epochs, "count": len(clips), "batch_size": batch_size}
+    loop = Loop(cell, name, {"model": model, "optimizer": optimizer}, generator, **sizes)
     for rows in loop:
         one_cycle(optimizer, loop.step, loop.steps + 1, peak)
         optimizer.zero_grad()
@@ -257,4 +261,4 @@ def fit_classifier(
             scale.backward(share.weight * loss)
             loop.add({"cross entropy": loss}, share)
         optimizer.step()
-    return model.eval()
+    return scale.plain(model, build).eval()

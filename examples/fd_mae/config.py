@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from examples.common.settings import Settings, setting
+from examples.common.settings import SUBJECTS, Settings, setting
 from examples.common.study import Row
 
 SIGNALS = ("motion", "displacement", "position")
@@ -14,6 +14,7 @@ SIGNALS = ("motion", "displacement", "position")
 class Config(Settings):
     """Settings of one pre-training. Lengths in frames of one branch, times in epochs."""
 
+    validate: tuple[int, ...] = setting((), of=int, help=SUBJECTS)
     # clip and tokens; body_frame: hips at the origin in each frame, facing forward
     frames: int = setting(32, low=1)
     body_frame: bool = setting(False)

@@ -9,8 +9,11 @@ from examples.common.study import Row
 
 ENHANCE = ("bands", "free", "none")
 LEVELS = ("label", "local", "global")
-# Unseen classes of SynSE's splits → NTU subset and their number.
-SYNSE = {"60/5": (60, 5), "60/12": (60, 12), "120/10": (120, 10), "120/24": (120, 24)}
+# SynSE's splits, NTU classes / unseen ones, and their names among the protocols.
+SYNSE = {
+    "60/5": "synse-60-55/5", "60/12": "synse-60-48/12", "120/10": "synse-120-110/10",
+    "120/24": "synse-120-96/24",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -19,12 +22,11 @@ class Config(Settings):
 
     # which classes are unseen; 0: 4 of the synthetic classes, 5 of MSR Action3D
     unseen: int = setting(0, low=0, help="number of unseen classes")
-    class_splits: tuple[int, ...] = setting((), of=int, low=0, help="numbers of listed splits")
+    class_splits: tuple[int, ...] = setting((), of=int, low=0, help="numbers of drawn splits")
     descriptions: str = setting("", help="JSON file that describes the classes of --data")
     synse: str = setting("", options=("", *SYNSE), help="NTU classes / unseen ones, from folders:")
     features: str = setting("", help="SynSE feature folder, shift_5_r and so on")
     validation_features: str = setting("", help="the same, shift_val_5_r")
-    splits: str = setting("", help="SynSE's folder of class lists")
     texts: str = setting("", help="folder with lb, md and ad text features")
     # stage 1, the skeleton encoder: clips of this many frames, features this wide
     frames: int = setting(64, low=1)
@@ -74,7 +76,7 @@ class Config(Settings):
             raise ValueError(
                 f"kl_start must lie between 0 and kl_end={self.kl_end}, got {self.kl_start}."
             )
-        folders = {"features", "validation_features", "splits", "texts"}
+        folders = {"features", "validation_features", "texts"}
         clips = {"unseen", "class_splits", "descriptions"}
         clips |= set() if self.data == "synthetic" else {"data"}
         needed, idle = (folders, clips) if self.synse else (set(), folders)

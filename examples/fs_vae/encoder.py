@@ -8,9 +8,10 @@ from torch import Tensor, nn
 from examples.common.runs import Cell
 from examples.common.training import fit_classifier
 from examples.data import augment
+from examples.data.protocols import ClassSplit
 from examples.data.task import Labelled, Task
 from examples.fs_vae.config import Config
-from examples.fs_vae.features import ClassSplit, Features, Part
+from examples.fs_vae.features import Features, Part, seen_in_validation
 from skelfreq import FreqEnhance
 from skelfreq.functional import motion
 
@@ -62,20 +63,14 @@ def train_encoder(
     train: Labelled, classes: tuple[int, ...], config: Config, cell: Cell, name: str
 ) -> SkeletonEncoder:
     """Train on the clips of ``classes``; column i of the logits is ``classes[i]``."""
-    seed = config.seed if config.encoder_seed < 0 else config.encoder_seed
-    torch.manual_seed(seed)
     clips, labels = _of(train, classes)
     columns = torch.searchsorted(torch.tensor(classes), labels)
-
-    def build() -> SkeletonEncoder:
-        return SkeletonEncoder(clips.shape[-1], len(classes), config)
-
-    model = fit_classifier(
-        cell, name, build(), clips, columns, view, torch.Generator().manual_seed(seed),
+    return fit_classifier(
+        cell, name, lambda: SkeletonEncoder(clips.shape[-1], len(classes), config), clips, columns,
+        view, seed=config.seed if config.encoder_seed < 0 else config.encoder_seed,
         epochs=config.encoder_epochs, batch_size=config.encoder_batch, peak=config.encoder_lr,
         weight_decay=0.05,
     )  # fmt: skip
-    return cell.scale.plain(model, build).eval()
 
 
 @torch.no_grad()
@@ -101,7 +96,7 @@ def encode_validation(task: Task, split: ClassSplit, config: Config, cell: Cell)
     All clips of the validation classes are new to this encoder, so those of the task's training
     subjects are tested too: there are few.
     """
-    seen, unseen = split.seen_in_validation, split.validation
+    seen, unseen = seen_in_validation(split), split.validation
     model = train_encoder(task.train, seen, config, cell, "validation-encoder")
     parts = (task.train, task.test)
     both = Labelled(*(torch.cat([getattr(p, n) for p in parts]) for n in ("clips", "labels")))

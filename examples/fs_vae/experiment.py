@@ -13,13 +13,14 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from examples.common.runs import Cell, held
-from examples.common.study import Experiment, by_data
+from examples.common.study import Experiment, by_data, seeds_alone
 from examples.data import load as load_data
+from examples.data.protocols import ClassSplit, class_split
 from examples.data.task import Task, load_task
 from examples.fs_vae import figures, synse
-from examples.fs_vae.config import COMPARED, PRESETS, ROWS, STUDY, SWEEP, SWEPT, Config
+from examples.fs_vae.config import COMPARED, PRESETS, ROWS, STUDY, SWEEP, SWEPT, SYNSE, Config
 from examples.fs_vae.encoder import encode, encode_validation
-from examples.fs_vae.features import ClassSplit, draw_split, load_splits
+from examples.fs_vae.features import draw_split
 from examples.fs_vae.recognise import recognise
 from examples.text import Descriptions, class_features, described_as, load_descriptions
 
@@ -27,11 +28,11 @@ from examples.text import Descriptions, class_features, described_as, load_descr
 VALIDATION_SUBJECTS = {"msr_action3d": (9,), "synthetic": (11,)}
 UNSEEN = {"synthetic": 4, "msr_action3d": 5}
 # All 16 synthetic classes: zero-shot recognition needs more than the default 10.
-ENCODER = (
+OPTIONS = {"synthetic": {"num_classes": 16}}
+ENCODER = (  # the settings that stage 1 depends on
     "frames width encoder_epochs encoder_lr encoder_batch time_split time_bands enhance_time "
     "enhance strength precision accumulate compile"
-)  # the settings that stage 1 depends on
-OPTIONS = {"synthetic": {"num_classes": 16}}
+)
 
 
 class Clips(NamedTuple):
@@ -46,7 +47,7 @@ class Clips(NamedTuple):
 def load(config: Config) -> tuple[Clips | Mapping[str, Any], str, Iterable[Tensor]]:
     """Load clips twice, with a training subject as test subject as well; or SynSE's features."""
     if config.synse:
-        split = synse.load_split(config.splits, config.synse)
+        split = class_split(SYNSE[config.synse])
         final = synse.load_features(config.features, split)
         validation = synse.load_features(config.validation_features, split, validation=True)
         texts = synse.load_texts(config.texts, split.num_classes, config.levels)
@@ -67,28 +68,18 @@ def load(config: Config) -> tuple[Clips | Mapping[str, Any], str, Iterable[Tenso
     final = load_task(config.data, **options)
     described = load_descriptions(config.descriptions or name).for_classes(final.class_names)
     found = Clips(name, final, load_task(config.data, validate=subjects, **options), described)
-    for number in _splits(config, name):
-        _split(found, config, number)  # a missing one is found before any folder is made
+    _split(found, config)  # what cannot be is found before any folder is made
     tensors = (final.train.clips, final.train.labels, final.test.clips, final.test.labels)
     return found, final.description, tensors
 
 
-def _splits(config: Config, name: str) -> Sequence[int]:
+def _split(clips: Clips, config: Config) -> ClassSplit:
     # Of the synthetic splits the second: docs/fs_vae.md gives the accuracy of all.
-    return config.class_splits or ((1,) if name == "synthetic" else (0,))
-
-
-def _split(clips: Clips, config: Config, number: int) -> ClassSplit:
-    """Return a listed split, or draw one where the data has none listed."""
+    (number, *_) = config.class_splits or (1 if clips.name == "synthetic" else 0,)
     unseen = config.unseen or UNSEEN.get(clips.name)
     if unseen is None:
         raise ValueError(f"--unseen must give the number of unseen classes of {config.data}.")
-    if clips.name not in VALIDATION_SUBJECTS:
-        return draw_split(len(clips.final.class_names), unseen, seed=number)
-    splits = load_splits(clips.name, unseen)
-    if not 0 <= number < len(splits):
-        raise ValueError(f"split must lie between 0 and {len(splits) - 1}, got {number}.")
-    return splits[number]
+    return draw_split(len(clips.final.class_names), unseen, seed=number)
 
 
 @contextmanager
@@ -99,7 +90,7 @@ def encoders(cell: Cell, config: Config, split: ClassSplit) -> Iterator[Cell]:
         return
     used = {name: getattr(config, name) for name in ENCODER.split()}
     used["seed"] = config.seed if config.encoder_seed < 0 else config.encoder_seed
-    identity = cell.identity | {"row": "", "settings": used, "split": split.source}
+    identity = cell.identity | {"row": "", "settings": used, "split": split}
     key = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:12]
     folder = cell.folder.parents[1] / "encoders" / key
     folder.mkdir(parents=True, exist_ok=True)
@@ -115,7 +106,7 @@ def run(cell: Cell, data: Any) -> tuple[dict[str, float], dict[str, Any]]:
         scores, more = recognise(data["final"], data["validation"], texts, config, cell)
         names = [f"A{c + 1:03d}" for c in more["unseen"]]
     else:
-        split = _split(data, config, _splits(config, data.name)[0])
+        split = _split(data, config)
         texts = class_features(data.texts, config.levels)
         with encoders(cell, config, split) as own:
             features = encode(data.final, split, config, own)
@@ -128,12 +119,9 @@ def run(cell: Cell, data: Any) -> tuple[dict[str, float], dict[str, Any]]:
 def repetitions(config: Config, seeds: Sequence[int]) -> dict[str, dict[str, Any]]:
     """Join every class split with every seed."""
     if len(config.class_splits) < 2:
-        return {f"seed{seed}": {"seed": seed} for seed in seeds}
-    return {
-        f"split{number}-seed{seed}": {"class_splits": (number,), "seed": seed}
-        for seed in seeds
-        for number in config.class_splits
-    }
+        return seeds_alone(config, seeds)
+    pairs = [(number, seed) for seed in seeds for number in config.class_splits]
+    return {f"split{n}-seed{seed}": {"class_splits": (n,), "seed": seed} for n, seed in pairs}
 
 
 def draw(cells: list[Cell], data: Any, folder: Path) -> None:

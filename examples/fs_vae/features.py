@@ -2,55 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from torch import Tensor
 
-LISTED = Path(__file__).with_name("splits.json")
-
-
-@dataclass(frozen=True)
-class ClassSplit:
-    """Class numbers. ``validation`` are the seen classes that play unseen ones for selection."""
-
-    num_classes: int
-    unseen: tuple[int, ...]
-    validation: tuple[int, ...]
-    source: str
-
-    def __post_init__(self) -> None:
-        for name in ("unseen", "validation"):
-            classes = getattr(self, name)
-            if len(set(classes)) != len(classes):
-                raise ValueError(f"{self.source}: {name} classes must be distinct, got {classes}.")
-            if not classes or min(classes) < 0 or max(classes) >= self.num_classes:
-                raise ValueError(
-                    f"{self.source}: {name} classes must lie between 0 and "
-                    f"{self.num_classes - 1}, got {classes}."
-                )
-        if both := sorted(set(self.unseen) & set(self.validation)):
-            raise ValueError(
-                f"{self.source}: unseen and validation classes must be disjoint, "
-                f"both hold {both}; take them from one of the lists."
-            )
-        if len(self.seen_in_validation) < 2:
-            raise ValueError(
-                f"{self.source}: at least 2 seen classes must remain beside the validation "
-                f"classes, got {len(self.seen_in_validation)}."
-            )
-
-    @property
-    def seen(self) -> tuple[int, ...]:
-        """Every class that is not unseen, sorted."""
-        return tuple(c for c in range(self.num_classes) if c not in self.unseen)
-
-    @property
-    def seen_in_validation(self) -> tuple[int, ...]:
-        """Seen classes of the validation stage, sorted."""
-        return tuple(c for c in self.seen if c not in self.validation)
+from examples.data.protocols import ClassSplit
 
 
 def draw_split(num_classes: int, num_unseen: int, seed: int) -> ClassSplit:
@@ -60,27 +17,12 @@ def draw_split(num_classes: int, num_unseen: int, seed: int) -> ClassSplit:
     order = [int(c) for c in np.random.default_rng(seed).permutation(num_classes)]
     num_validation = max(1, min(num_unseen, (num_classes - num_unseen) // 3))
     chosen = (order[:num_unseen], order[num_unseen : num_unseen + num_validation])
-    source = f"{num_classes - num_unseen}/{num_unseen} drawn with seed {seed}"
-    return ClassSplit(num_classes, *(tuple(sorted(classes)) for classes in chosen), source)
+    return ClassSplit(num_classes, *(tuple(sorted(classes)) for classes in chosen))
 
 
-def load_splits(data: str, num_unseen: int) -> tuple[ClassSplit, ...]:
-    """Return the fixed splits of ``"msr_action3d"`` or ``"synthetic"`` listed in splits.json."""
-    listed = json.loads(LISTED.read_text())
-    try:
-        entry = listed[data]
-        drawn = entry["splits"][str(num_unseen)]
-    except KeyError:
-        known = {name: sorted(entry["splits"]) for name, entry in listed.items()}
-        raise ValueError(
-            f"no splits of {data!r} with {num_unseen} unseen classes, {LISTED.name} has {known}."
-        ) from None
-    classes = entry["num_classes"]
-    name = f"{data} {classes - num_unseen}/{num_unseen} split"
-    return tuple(
-        ClassSplit(classes, tuple(split["unseen"]), tuple(split["validation"]), f"{name} {number}")
-        for number, split in enumerate(drawn)
-    )
+def seen_in_validation(split: ClassSplit) -> tuple[int, ...]:
+    """Return the seen classes of the validation stage, in which some play unseen ones."""
+    return tuple(c for c in split.seen if c not in split.validation)
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from examples.common.plots import BLUE, ORANGE, legend, panels, save
+from examples.common.plots import BLUE, ORANGE, legend, panels, save, spread
 
 
 def draw_confusion(title: str, result: Mapping[str, Any], path: Path) -> None:
@@ -41,12 +41,8 @@ def draw_sweep(curves: Mapping[str, Mapping[float, Sequence[Any]]], path: Path) 
             ("zero-shot", "zero-shot accuracy", BLUE, "-"),
             ("harmonic", "H (gating)", ORANGE, "--"),
         ):
-            runs = torch.tensor([[100 * scores[metric] for scores in curve[v]] for v in curve])
-            error = runs.std(1, correction=min(1, runs.shape[1] - 1)) / runs.shape[1] ** 0.5
-            axis.errorbar(
-                range(len(curve)), runs.mean(1), error, marker="o", capsize=4, color=colour,
-                linestyle=dash, label=label,
-            )  # fmt: skip
+            runs = 100 * torch.tensor([[scores[metric] for scores in curve[v]] for v in curve]).mT
+            spread(axis, range(len(curve)), runs, True, color=colour, linestyle=dash, label=label)
         axis.set_xticks(range(len(curve)), [f"{value:g}" for value in curve])
         axis.set(title=f"Sensitivity to {name}", xlabel=name, ylabel="per cent")
         legend(axis)

@@ -1,4 +1,4 @@
-"""Readers of the folders that SynSE, MSF-GZSSAR and FS-VAE share: lists, features, texts."""
+"""Readers of the folders that SynSE, MSF-GZSSAR and FS-VAE share: features and texts."""
 
 from __future__ import annotations
 
@@ -9,73 +9,11 @@ import torch
 from torch import Tensor
 
 from examples.data._archive import read_arrays
-from examples.fs_vae.config import SYNSE
-from examples.fs_vae.features import ClassSplit, Features, Part, check_labels
+from examples.data.protocols import ClassSplit
+from examples.fs_vae.features import Features, Part, check_labels, seen_in_validation
 
 # Label, motion (local) and action (global) description, by the release's abbreviations.
 ABBREVIATIONS = {"label": "lb", "local": "md", "global": "ad"}
-
-
-def load_split(folder: str | Path, name: str) -> ClassSplit:
-    """Read one of SynSE's splits, ``"60/5"`` and so on, from its folder of ``.npy`` files.
-
-    ``ru*`` (unseen) and ``rv*_0`` (validation) are needed; the seen classes follow from them, so
-    ``rs*`` is only checked, where the folder has it. Of the published files ``rs100_0.npy`` lacks
-    19 classes, which is reported as an error.
-
-    Raises
-    ------
-    FileNotFoundError, ValueError
-        As :func:`read_split`, or an unknown ``name``.
-    """
-    if name not in SYNSE:
-        raise ValueError(f"split must be one of {', '.join(SYNSE)}, got {name!r}.")
-    folder = Path(folder)
-    num_classes, count = SYNSE[name]
-    seen = num_classes - count
-    unseen, validation = folder / f"ru{count}.npy", folder / f"rv{count}_0.npy"
-    split = read_split(num_classes, unseen, validation)
-    for path, classes in ((unseen, split.unseen), (validation, split.validation)):
-        if len(classes) != count:
-            raise ValueError(f"{path} must list {count} classes for {name}, got {len(classes)}.")
-    lists = {f"rs{seen}.npy": split.seen, f"rs{seen - count}_0.npy": split.seen_in_validation}
-    for name, expected in lists.items():
-        if (folder / name).is_file():
-            _check_seen(folder / name, expected)
-    return split
-
-
-def read_split(
-    num_classes: int, unseen: Path, validation: Path, seen: Path | None = None
-) -> ClassSplit:
-    """Read a split from ``.npy`` lists of class numbers.
-
-    Raises
-    ------
-    FileNotFoundError, ValueError
-        A file is missing, is no list of class numbers, or contradicts another one; the message
-        names the file and what to do.
-    """
-    lists = (_classes(path) for path in (unseen, validation))
-    split = ClassSplit(num_classes, *lists, f"{unseen}, {validation}")
-    if seen is not None:
-        _check_seen(seen, split.seen)
-    return split
-
-
-def _check_seen(path: Path, expected: tuple[int, ...]) -> None:
-    found = _classes(path)
-    missing, surplus = sorted(set(expected) - set(found)), sorted(set(found) - set(expected))
-    if missing or surplus:
-        raise ValueError(
-            f"{path} must hold every class that is not held out, got {len(found)}: it lacks "
-            f"{missing} and also lists {surplus}; delete it or leave it out, the seen classes "
-            f"follow from the unseen ones."
-        )
-
-
-def _classes(path: Path) -> tuple[int, ...]:
-    return tuple(_array(path, 1, "iu", "a list of class numbers").tolist())
 
 
 def load_features(folder: str | Path, split: ClassSplit, *, validation: bool = False) -> Features:
@@ -93,7 +31,7 @@ def load_features(folder: str | Path, split: ClassSplit, *, validation: bool = F
         message names the file.
     """
     folder = Path(folder)
-    seen = split.seen_in_validation if validation else split.seen
+    seen = seen_in_validation(split) if validation else split.seen
     unseen = split.validation if validation else split.unseen
 
     def part(names: str, classes: tuple[int, ...]) -> Part:

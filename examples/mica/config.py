@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from examples.common.settings import Settings, setting
+from examples.common.settings import SUBJECTS, Settings, setting
 from examples.common.study import Row
 
 SPECTRAL = ("none", "fres", "fret", "frest")
@@ -15,6 +15,7 @@ HEADS = 4
 class Config(Settings):
     """Settings of one training. Times in epochs, lengths in frames."""
 
+    validate: tuple[int, ...] = setting((), of=int, help=SUBJECTS)
     descriptions: str = setting("", help="JSON file that describes the classes of --data")
     frames: int = setting(32, low=1)
     # encoder
@@ -46,11 +47,8 @@ class Config(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.widths or self.widths[-1] % HEADS:
-            raise ValueError(
-                f"widths must end in a multiple of {HEADS}, the harmonizer's heads, "
-                f"got {self.widths}."
-            )
+        if not self.widths or self.widths[-1] % HEADS:  # of the harmonizer's attention
+            raise ValueError(f"widths must end in a multiple of {HEADS}, got {self.widths}.")
         if self.kernel % 2 == 0:
             raise ValueError(f"kernel must be odd, got {self.kernel}.")
 

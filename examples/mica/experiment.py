@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
 
 from torch import Tensor
 
@@ -18,46 +17,35 @@ from examples.mica.train import MICA, Text, Training
 from examples.text import class_features, described_as, load_descriptions, phrase_features
 
 
-class Data(NamedTuple):
-    """The clips and the texts of their classes."""
-
-    task: Task
-    text: Text
-
-
-def load(config: Config) -> tuple[Data, str, Iterable[Tensor]]:
+def load(config: Config) -> tuple[tuple[Task, Text], str, Iterable[Tensor]]:
     """Load the clips and encode the descriptions of their classes."""
     task = load_task(config.data, config.frames, body_frame=True, validate=config.validate or None)
     name = config.descriptions or described_as(config.data, task.class_names)
     described = load_descriptions(name).for_classes(task.class_names)
     text = Text(class_features(described), *phrase_features(described))
     tensors = (task.train.clips, task.train.labels, task.test.clips, task.test.labels)
-    return Data(task, text), task.description, (*tensors, text.classes, text.phrases)
+    return (task, text), task.description, (*tensors, text.classes, text.phrases)
 
 
-def train(cell: Cell, data: Data) -> MICA:
+def train(cell: Cell, data: tuple[Task, Text]) -> MICA:
     """Train, or read what was trained."""
-    task, config = data.task, cell.settings
-    run = Training(config, task.train, task.layout, data.text, cell).run()
-    return cell.scale.plain(run.model, lambda: MICA(task.layout, data.text, config)).eval()
+    (task, text), config = data, cell.settings
+    run = Training(config, task.train, task.layout, text, cell).run()
+    return cell.scale.plain(run.model, lambda: MICA(task.layout, text, config)).eval()
 
 
-def run(cell: Cell, data: Data) -> tuple[dict[str, float], dict[str, object]]:
+def run(cell: Cell, data: tuple[Task, Text]) -> tuple[dict[str, float], dict[str, object]]:
     """Train one row and evaluate its frozen encoder by the mean of its frames."""
-    encoder = train(cell, data).encoder
-
-    def embed(clips: Tensor) -> Tensor:
-        return encoder(clips).mean(1)
-
-    task = data.task
-    return probe(embed, task.train, task.test, cell.scale.device, neighbours=True), {}
+    encoder, (task, _) = train(cell, data).encoder, data
+    device = cell.scale.device
+    return probe(lambda x: encoder(x).mean(1), task.train, task.test, device, neighbours=True), {}
 
 
-def draw(cells: list[Cell], data: Data, folder: Path) -> None:
+def draw(cells: list[Cell], data: tuple[Task, Text], folder: Path) -> None:
     """Draw what the filters, masks and queues of the trained rows look like."""
     for cell in first_repetition(cells):
         if cell.settings.epochs:
-            figures.draw_model(train(cell, data).cpu(), data.task, folder, cell.folder.parent.name)
+            figures.draw_model(train(cell, data).cpu(), data[0], folder, cell.folder.parent.name)
 
 
 EXPERIMENT = Experiment(

@@ -6,9 +6,11 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from examples.common.probe import features
 from examples.common.runs import Cell
 from examples.common.study import Experiment, Row
 from examples.common.training import fit_classifier
@@ -48,7 +50,8 @@ def corrupted(clips: SkeletonClips, config: Config) -> tuple[Labelled, dict[str,
         x = face_forward(centre_frames(resample_clips(part, config.frames), layout), layout)
         return Labelled(normalise(x, layout, scale="bones") / BONES, torch.from_numpy(part.labels))
 
-    test = clips.subset(~clips.train)
+    held_out = clips.train & np.isin(clips.groups, config.validate)
+    test = clips.subset(held_out if config.validate else ~clips.train)
     joints, lengths = torch.from_numpy(test.joints), torch.from_numpy(test.lengths)
     generator = torch.Generator().manual_seed(1000 + config.seed)
     tests: dict[str, Labelled] = {}
@@ -64,7 +67,7 @@ def corrupted(clips: SkeletonClips, config: Config) -> tuple[Labelled, dict[str,
         count = torch.bincount(clip[kept], minlength=len(lengths))
         part = replace(test, joints=joints[kept].numpy(), lengths=count.numpy())
         tests[f"{level} % dropped"] = ready(part)
-    return ready(clips.subset(clips.train)), tests
+    return ready(clips.subset(clips.train & ~held_out)), tests
 
 
 class Classifier(nn.Module):
@@ -85,27 +88,16 @@ def run(cell: Cell, clips: SkeletonClips) -> tuple[dict[str, float], dict[str, o
     """Train on clean clips; rotation, size and crop are augmented, noise is not. Test on all."""
     config: Config = cell.settings
     train, tests = corrupted(clips, config)
-    torch.manual_seed(config.seed)
-    quiet = replace(config, jitter=0.0, crop=0.8)
-
-    def build() -> Classifier:
-        return Classifier(clips.layout, int(train.labels.max()) + 1, config)
-
+    classes, quiet = int(train.labels.max()) + 1, replace(config, jitter=0.0, crop=0.8)
     model = fit_classifier(
-        cell, "supervised", build(), train.clips, train.labels, lambda x, g: view(x, quiet, g),
-        torch.Generator().manual_seed(config.seed), epochs=config.epochs,
-        batch_size=config.batch_size, peak=2 * config.lr, weight_decay=0.01, fused=True,
+        cell, "supervised", lambda: Classifier(clips.layout, classes, config), train.clips,
+        train.labels, lambda x, generator: view(x, quiet, generator), seed=config.seed,
+        epochs=config.epochs, batch_size=config.batch_size, peak=2 * config.lr, weight_decay=0.01,
+        fused=True,
     )  # fmt: skip
-    model = cell.scale.plain(model, build).eval()
-    return {name: accuracy(model, test) for name, test in tests.items()}, {}
-
-
-@torch.no_grad()
-def accuracy(model: nn.Module, test: Labelled) -> float:
-    """Share of the clips that are recognised."""
-    device = next(model.parameters()).device
-    scores = torch.cat([model(part.to(device)).cpu() for part in test.clips.split(128)])
-    return float((scores.argmax(1) == test.labels).float().mean())
+    found = {n: features(model, test.clips, cell.scale.device) for n, test in tests.items()}
+    labels = next(iter(tests.values())).labels
+    return {n: float((x.argmax(1) == labels).float().mean()) for n, x in found.items()}, {}
 
 
 def draw(cells: list[Cell], clips: SkeletonClips, folder: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as nnf
@@ -18,17 +18,12 @@ from skelfreq import EMADualPath
 from skelfreq.functional import info_nce, similarity_distillation_loss
 
 
-@dataclass(frozen=True, eq=False)
-class Text:
+class Text(NamedTuple):
     """Frozen features of the classes: one vector [K, width] and phrases [K, L, width] each."""
 
     classes: Tensor
     phrases: Tensor
     present: Tensor
-
-    def to(self, device: torch.device) -> Text:
-        """Return a copy on another device."""
-        return Text(*(x.to(device) for x in (self.classes, self.phrases, self.present)))
 
 
 class Queue(nn.Module):
@@ -38,17 +33,11 @@ class Queue(nn.Module):
     ``state_dict``; the number of entries is a tensor, so that saving and loading keeps it.
     """
 
-    keys: Tensor
-    labels: Tensor
-    written: Tensor
-
     def __init__(self, size: int, width: int) -> None:
         super().__init__()
-        if size < 1:
-            raise ValueError(f"size must be at least 1, got {size}.")
-        self.register_buffer("keys", torch.zeros(size, width))
-        self.register_buffer("labels", torch.zeros(size, dtype=torch.long))
-        self.register_buffer("written", torch.zeros((), dtype=torch.long))
+        self.keys = nn.Buffer(torch.zeros(size, width))
+        self.labels = nn.Buffer(torch.zeros(size, dtype=torch.long))
+        self.written = nn.Buffer(torch.zeros((), dtype=torch.long))
 
     @torch.no_grad()
     def put(self, keys: Tensor, labels: Tensor) -> None:
@@ -77,11 +66,10 @@ class MICA(nn.Module):
         encoder = Encoder(layout, config)
         self.paths = EMADualPath(Embedding(encoder, config.embedding), momentum=config.momentum)
         self.queue = Queue(config.queue, config.embedding)
-        self.harmonizer = (
-            Harmonizer(encoder.width, text.phrases.shape[-1], config.embedding)
-            if config.harmonizer > 0
-            else None
-        )
+        self.harmonizer = None
+        if config.harmonizer > 0:
+            words = text.phrases.shape[-1]
+            self.harmonizer = Harmonizer(encoder.width, words, config.embedding)
 
     @property
     def encoder(self) -> Encoder:
@@ -92,39 +80,25 @@ class MICA(nn.Module):
         self, first: Tensor, second: Tensor, labels: Tensor, generator: torch.Generator
     ) -> tuple[dict[str, Tensor], Tensor]:
         """Return the parts of the loss of two views [N, 3, T, V], and the keys [N, embedding]."""
-        config = self.config
+        config, text = self.config, self.text
         (query, frames), (key, _) = self.paths(first, second)
         queue, queue_labels = self.queue.entries()
         losses = {"contrast": info_nce(query, key, queue, temperature=config.temperature)}
         if config.modulation > 0 and len(queue):
-            losses["modulation"] = config.modulation * self.modulation(
-                query, labels, queue, queue_labels, generator
+            # Similarities to the queue's skeletons follow those to their texts.
+            student = _noisy(nnf.normalize(query, dim=1), config.noise, generator)
+            teacher = _noisy(text.classes[labels], config.noise, generator)
+            losses["modulation"] = config.modulation * similarity_distillation_loss(
+                student @ queue.mT,
+                teacher @ text.classes[queue_labels].mT,
+                student_temperature=config.student_temperature,
+                teacher_temperature=config.teacher_temperature,
             )
         if self.harmonizer is not None:
-            aligned = self.harmonizer(frames, self.text.phrases[labels], self.text.present[labels])
-            losses["harmonizer"] = config.harmonizer * info_nce(
-                aligned, key, queue, temperature=config.temperature
-            )
+            aligned = self.harmonizer(frames, text.phrases[labels], text.present[labels])
+            loss = info_nce(aligned, key, queue, temperature=config.temperature)
+            losses["harmonizer"] = config.harmonizer * loss
         return losses, key
-
-    def modulation(
-        self,
-        query: Tensor,
-        labels: Tensor,
-        queue: Tensor,
-        queue_labels: Tensor,
-        generator: torch.Generator,
-    ) -> Tensor:
-        """Make similarities to the queue's skeletons follow those to their texts."""
-        config, texts = self.config, self.text.classes
-        student = _noisy(nnf.normalize(query, dim=1), config.noise, generator) @ queue.mT
-        teacher = _noisy(texts[labels], config.noise, generator) @ texts[queue_labels].mT
-        return similarity_distillation_loss(
-            student,
-            teacher,
-            student_temperature=config.student_temperature,
-            teacher_temperature=config.teacher_temperature,
-        )
 
 
 def _noisy(x: Tensor, deviation: float, generator: torch.Generator) -> Tensor:
@@ -137,7 +111,8 @@ def view(clips: Tensor, config: Config, generator: torch.Generator) -> Tensor:
     x = augment.rotate(clips, generator=generator, max_angle=config.rotation)
     x = augment.scale(x, generator=generator, low=1 - config.scale, high=1 + config.scale)
     x = augment.crop(x, generator=generator, low=config.crop)
-    return augment.jitter(x, generator=generator, std=config.jitter)
+    x = augment.jitter(x, generator=generator, std=config.jitter)
+    return x.contiguous()  # rounding of convolutions follows the order in memory
 
 
 class Training:
@@ -151,7 +126,7 @@ class Training:
         self.config, self.data, self.cell = config, data, cell or Cell()
         self.scale = self.cell.scale
         device = self.scale.device
-        self.model = MICA(layout, text.to(device), config).to(device).train()
+        self.model = MICA(layout, Text(*(x.to(device) for x in text)), config).to(device).train()
         self.called = self.scale.setup(self.model, compiled=self.model.paths.online)
         trained = [p for p in self.model.parameters() if p.requires_grad]
         self.optimizer = torch.optim.AdamW(

@@ -12,17 +12,17 @@ import numpy as np
 import pytest
 from text_encoders import Counting
 
+from examples.data.protocols import ClassSplit, class_split
 from examples.fs_vae import config
 from examples.fs_vae.__main__ import main
 from examples.fs_vae.config import PRESETS
 from examples.fs_vae.experiment import load
-from examples.fs_vae.features import ClassSplit
-from examples.fs_vae.synse import load_features, load_split, load_texts
+from examples.fs_vae.synse import load_features, load_texts
 
 TINY = ["--encoder-epochs", "1", "--frames", "16", "--cycles", "1", "--cycle-epochs", "2",
         "--samples-per-class", "20", "--classifier-steps", "20", "--latent", "8",
         "--split", "9"]  # fmt: skip
-UNSEEN, VALIDATION = (10, 11, 19, 26, 56), (0, 1, 2, 3, 4)
+UNSEEN, VALIDATION = (10, 11, 19, 26, 56), (16, 21, 25, 31, 48)
 WIDTH = 32
 
 
@@ -70,14 +70,13 @@ def ntu(tmp_path: Path) -> Path:
         else:
             save(folder, val=rest, val_label=rest_label, val_out=logits(rest_label, own))
             save(folder, ztest_out=logits(held_label, own))
-    save("label_splits", ru5=np.array(UNSEEN), rs55=np.array(seen), rv5_0=np.array(VALIDATION))
     save("text", lb_60=text, md_60=text[:, ::-1].copy(), ad_60=-text)
     return root
 
 
 def flags(root: Path) -> list[str]:
     return ["--synse", "60/5", "--features", f"{root}/shift_5_r", "--validation-features",
-            f"{root}/shift_val_5_r", "--splits", f"{root}/label_splits",
+            f"{root}/shift_val_5_r",
             "--texts", f"{root}/text"]  # fmt: skip
 
 
@@ -149,7 +148,7 @@ def test_release_preset_says_that_it_selects_on_the_test_set(ntu: Path, tmp_path
 
 
 def test_npz_instead_of_a_folder(ntu: Path) -> None:
-    split = load_split(ntu / "label_splits", "60/5")
+    split = class_split("synse-60-55/5")
     arrays = {p.stem: np.load(p) for p in (ntu / "shift_5_r").glob("*.npy")}
     np.savez(ntu / "all.npz", **arrays)
     folder = load_features(ntu / "shift_5_r", split)
@@ -163,7 +162,7 @@ def test_npz_instead_of_a_folder(ntu: Path) -> None:
 
 
 def test_logits_of_all_classes_are_accepted(ntu: Path) -> None:
-    split = load_split(ntu / "label_splits", "60/5")
+    split = class_split("synse-60-55/5")
     path = ntu / "shift_5_r" / "gtest_out.npy"
     narrow = np.load(path)
     wide = np.full((len(narrow), 60), 9.0, np.float32)
@@ -199,8 +198,6 @@ def set_nan(array: np.ndarray) -> np.ndarray:
         ("shift_val_5_r/val.npy", set_nan, r"val\.npy must be finite"),
         ("text/lb_60.npy", set_nan, r"lb_60\.npy must be finite.*row 3"),
         ("text/md_60.npy", lambda a: a[:50], r"md_60\.npy must hold a row.*60 classes"),
-        ("label_splits/rv5_0.npy", lambda a: np.array(UNSEEN), "must be disjoint"),
-        ("label_splits/rs55.npy", lambda a: a[:-3], r"rs55\.npy must hold every class"),
     ],
 )
 def test_defects_are_named(
@@ -217,15 +214,9 @@ def test_defects_are_named(
 @pytest.mark.parametrize("content", [b"", b"\x93NUMPY", b"x" * 99])
 def test_damaged_files_are_named(ntu: Path, content: bytes) -> None:
     (ntu / "shift_5_r" / "train.npy").write_bytes(content)
-    split = load_split(ntu / "label_splits", "60/5")
+    split = class_split("synse-60-55/5")
     with pytest.raises(ValueError, match=r"train\.npy must be a \.npy file with a table"):
         load_features(ntu / "shift_5_r", split)
-
-
-def test_lists_of_another_size_are_refused(ntu: Path) -> None:
-    np.save(ntu / "label_splits" / "rv5_0.npy", np.arange(4))
-    with pytest.raises(ValueError, match=r"rv5_0\.npy must list 5 classes for 60/5, got 4"):
-        load_split(ntu / "label_splits", "60/5")
 
 
 def test_validation_shares_no_clip_with_the_test() -> None:
@@ -240,10 +231,9 @@ def test_missing_files_and_flags(ntu: Path, capsys: pytest.CaptureFixture[str]) 
     for arguments, message in (
         (["--synse", "60/5"], "--synse needs --features as well"),
         (["--data", "nowhere.npz"], "nowhere.npz: no such file"),
-        (["--unseen", "9"], "with 9 unseen classes"),
+        (["--unseen", "14"], "unseen must lie between 1 and 13, got 14"),
         (["--texts", str(ntu)], "--texts needs --synse"),
         ([*flags(ntu), "--unseen", "5"], "--unseen does not go with --synse"),
-        (["--class-splits", "7"], "split must lie between 0 and 3, got 7"),
         ([*flags(ntu), "--texts", str(ntu)], "must hold one file *lb_60.npy"),
         ([*flags(ntu), "--features", str(ntu)], "train.npy: no such file"),
     ):
@@ -267,7 +257,7 @@ def test_text_features_follow_the_levels(ntu: Path) -> None:
 
 
 def test_labels_of_the_wrong_split_are_found(ntu: Path) -> None:
-    wrong = ClassSplit(60, (1, 2, 3, 4, 5), (50, 51), "wrong")
+    wrong = ClassSplit(60, (1, 2, 3, 4, 5), (50, 51))
     with pytest.raises(ValueError, match="check that features and class split belong together"):
         load_features(ntu / "shift_5_r", wrong)
 

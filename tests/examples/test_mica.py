@@ -82,8 +82,6 @@ def test_queue_state_round_trip() -> None:
     for one in (queue, other):
         one.put(unit(3, 2, seed=4), torch.arange(3))
     assert torch.equal(queue.keys, other.keys) and torch.equal(queue.labels, other.labels)
-    with pytest.raises(ValueError, match="size must be at least 1, got 0"):
-        Queue(0, 2)
 
 
 # --- Network ------------------------------------------------------------------------------------
@@ -176,6 +174,16 @@ def test_test_clips_are_corrupted_as_told() -> None:
     assert 0.01 < away[0] < 0.1
     dropped = [(tests[f"{v} % dropped"].clips - clean).square().mean() for v in (10, 30)]
     assert 0 < dropped[0] < dropped[1]
+
+
+def test_robustness_may_test_on_training_subjects() -> None:
+    config = replace(TINY, frames=16, validate=(1, 3))
+    clips, _, _ = noise.load_clips(config)
+    train_clips, tests = noise.corrupted(clips, config)
+    subjects = clips.groups[clips.train]
+    held_out = np.isin(subjects, (1, 3))
+    assert len(train_clips) == (~held_out).sum()
+    assert len(tests["jitter 0 cm"]) == held_out.sum() > 0
 
 
 # --- Command lines ------------------------------------------------------------------------------
