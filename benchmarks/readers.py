@@ -16,8 +16,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import torch
 
-from benchmarks.report import table
+from benchmarks.report import table, write_section
+from benchmarks.results import machine
 from skelfreq.data import ClipSource, Options, convert, read
 from skelfreq.data.fuzzing.ntu import ntu_text
 
@@ -76,7 +78,9 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--files", type=int, default=120, help="of NTU RGB+D's form")
     parser.add_argument("--turns", type=int, default=3, help="of which the median is taken")
+    parser.add_argument("--write", action="store_true", help="update docs/benchmarks.md")
     args = parser.parse_args(argv)
+    described = machine("cpu", torch.get_num_threads())
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_msr(folder / "msr")
@@ -94,9 +98,13 @@ def main(argv: list[str] | None = None) -> None:
                  f"{whole:.2f}", target, "met" if met else "missed"]
             )  # fmt: skip
     head = ["format", "files", "MB", "read, s", "MB/s", "convert, s", "target", ""]
-    print(table(head, rows))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"\nlargest resident memory of the process, torch included: {peak:.0f} MB")
+    body = table(head, rows)
+    body += f"\n\nThe largest resident memory of the process, torch included, was {peak:.0f} MB."
+    print(body)
+    if args.write:
+        command = "python -m benchmarks.readers --write"
+        write_section("readers", "Readers of skeleton files", body, command, described)
 
 
 if __name__ == "__main__":

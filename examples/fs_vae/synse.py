@@ -11,6 +11,8 @@ from torch import Tensor
 from examples.data._archive import read_arrays
 from examples.data.protocols import ClassSplit
 from examples.fs_vae.features import Features, Part, check_labels, seen_in_validation
+from skelfreq.data import SkeletonFormatError
+from skelfreq.data.arrays import read_npy
 
 # Label, motion (local) and action (global) description, by the release's abbreviations.
 ABBREVIATIONS = {"label": "lb", "local": "md", "global": "ad"}
@@ -108,17 +110,15 @@ def load_texts(folder: str | Path, num_classes: int, levels: tuple[str, ...]) ->
 
 def _array(path: Path, axes: int, kinds: str, rule: str) -> np.ndarray:
     """Read an array from a ``.npy`` file, or by its stem from an archive that holds it."""
-    try:
-        if path.parent.suffix == ".npz":
-            array = read_arrays(path.parent, (path.stem,))[path.stem]
-        else:
-            array = np.load(path, allow_pickle=False)
-    except FileNotFoundError:
-        raise FileNotFoundError(f"{path}: no such file; it must hold {rule}.") from None
-    except (ValueError, EOFError, OSError) as error:
-        if path.parent.suffix == ".npz":
-            raise
-        raise ValueError(f"{path} must be a .npy file with {rule}, got a damaged one.") from error
+    if path.parent.suffix == ".npz":
+        array = read_arrays(path.parent, (path.stem,))[path.stem]
+    elif not path.exists():
+        raise FileNotFoundError(f"{path}: no such file; it must hold {rule}.")
+    else:
+        try:
+            array = read_npy(path)
+        except SkeletonFormatError as error:
+            raise ValueError(f"{path} must be a .npy file with {rule}: {error}") from error
     if array.ndim != axes or array.dtype.kind not in kinds:
         raise ValueError(f"{path} must hold {rule}, got {array.dtype} {array.shape}.")
     if array.dtype.kind == "f" and not np.isfinite(array).all():

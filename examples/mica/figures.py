@@ -106,12 +106,9 @@ def draw_queue(model: MICA, data: Labelled, path: Path) -> None:
     similarity = torch.nn.functional.normalize(query, dim=1) @ queue.mT
     same = data.labels[:, None] == labels
     figure, (axis,) = panels()
-    ends = (float(similarity.min()), float(similarity.max()) + 1e-6)
-    for mask, colour, name in ((~same, GREY, "other classes"), (same, BLUE, "same class")):
-        drawn = torch.histogram(similarity[mask], 50, range=ends, density=True)
-        counts, edges = (x.numpy() for x in drawn)
-        axis.stairs(counts, edges, fill=True, alpha=0.35, color=colour)
-        axis.stairs(counts, edges, color=colour, linewidth=2, label=name)
+    parts = [similarity[~same].numpy(), similarity[same].numpy()]
+    style = {"histtype": "step", "linewidth": 2, "color": [GREY, BLUE]}
+    axis.hist(parts, 50, density=True, label=["other classes", "same class"], **style)
     title = "Test embeddings against the queue"
     axis.set(title=title, xlabel="cosine similarity", ylabel="density")
     legend(axis)

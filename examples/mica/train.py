@@ -129,9 +129,8 @@ class Training:
         self.model = MICA(layout, Text(*(x.to(device) for x in text)), config).to(device).train()
         self.called = self.scale.setup(self.model, compiled=self.model.paths.online)
         trained = [p for p in self.model.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.AdamW(
-            trained, lr=config.lr, weight_decay=config.weight_decay, fused=True
-        )
+        options = {"lr": config.lr, "weight_decay": config.weight_decay, "fused": True}
+        self.optimizer = torch.optim.AdamW(trained, **options)
         self.loop = Loop(
             self.cell, "training", {"model": self.model, "optimizer": self.optimizer},
             self.generator, epochs=config.epochs, count=len(data), batch_size=config.batch_size,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -212,19 +213,19 @@ def read_json(path: str | Path, limits: Limits | None = None) -> Any:
         so many values that they would need more than 400 MiB.
     """
     limits = limits or Limits()
-    return parse_json(path, read_bytes(path, limits, "json"))
+    data = read_bytes(path, limits, "json")
+    return parse_json(path, data, max(_JSON_MEMORY, limits.max_bytes or 0))
 
 
-def parse_json(path: str | Path, data: bytes) -> Any:
+def parse_json(path: str | Path, data: bytes, limit: int = _JSON_MEMORY) -> Any:
     """Return what JSON text says; ``path`` is for messages. Errors as :func:`read_json`."""
     text = decode(path, data)
     if data[:2] in (b"\xff\xfe", b"\xfe\xff", b"\x00\x00"):
         data = text.encode("utf-8", "surrogatepass")
     memory = len(data) + sum(size * data.count(mark) for mark, size in _JSON_BYTES.items())
-    if memory > _JSON_MEMORY:
+    if memory > limit:
         raise SkeletonFormatError(
-            path,
-            f"its values would need some {memory >> 20} MiB, the limit is {_JSON_MEMORY >> 20} MiB",
+            path, f"its values would need some {memory} bytes, the limit is {limit}", remedy=_RAISE
         )
     depth = _depth(data)
     if depth > MAX_DEPTH:
@@ -252,8 +253,7 @@ def _integer(digits: str) -> int:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
+        twice, _ = Counter(key for key, _ in pairs).most_common(1)[0]
         raise ValueError(f"the key {printable(repr(twice))} occurs twice in an object")
     return found
 

@@ -156,8 +156,9 @@ def _set_findings(
         unknown = column.count(-1)
         if unknown:
             yield Finding(-1, "", f"no {kind}", f"{unknown} of {len(keys)} clips have no {kind}")
-    empty = [name for label, name in enumerate(class_names) if label not in set(labels)]
-    if empty and -1 not in set(labels):
+    used = set(labels)
+    empty = [name for label, name in enumerate(class_names) if label not in used]
+    if empty and -1 not in used:
         yield Finding(
             -1, "", "no clips", f"{len(empty)} classes have no clips: {', '.join(empty[:10])}"
         )

@@ -7,19 +7,20 @@ import multiprocessing
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from skelfreq.data.errors import printable
+from skelfreq.data.errors import SkeletonFormatError, printable
 from skelfreq.data.fuzzing.samples import SAMPLES
 from skelfreq.data.fuzzing.worker import Case, Outcome, serve
-from skelfreq.data.registry import READERS
+from skelfreq.data.registry import detect_format
 
 __all__ = ["Figures", "add_fuzz_arguments", "fuzz", "run_fuzz"]
 
-_MAX_SECONDS, _MAX_MEMORY = 10.0, 1 << 30
+_MAX_SECONDS, _START_SECONDS, _MAX_MEMORY = 10.0, 120.0, 1 << 30
 _MAX_SEED = 500_000
 
 
@@ -51,48 +52,50 @@ class _Worker:
 
     def __init__(self, seeds: dict[str, list[Path]]) -> None:
         self._seeds = seeds
-        self._process: BaseProcess | None = None
-        self._connection: Connection | None = None
+        self._running: tuple[BaseProcess, Connection] | None = None
 
     def run(self, case: Case) -> Outcome:
         """Run a case, within the time that a case may take."""
-        if self._process is None or not self._process.is_alive():
-            self._start()
-        assert self._connection is not None and self._process is not None
+        process, connection = self._running or self.start()
         start = time.monotonic()
         try:
-            self._connection.send(case)
-            if self._connection.poll(_MAX_SECONDS + 1):
-                outcome = self._connection.recv()
-                assert isinstance(outcome, Outcome)
+            connection.send(case)
+            if connection.poll(_MAX_SECONDS + 1):
+                outcome: Outcome = connection.recv()
                 if outcome.seconds > _MAX_SECONDS:
                     return Outcome("took too long", outcome.mutation, outcome.seconds, outcome.peak)
                 return outcome
             kind = "took too long"
         except (EOFError, ConnectionError):
-            self._process.join(5)
-            kind = f"process died ({self._process.exitcode})"
+            process.join(5)
+            kind = f"process died ({process.exitcode})"
         self.stop()
         return Outcome(kind, "?", time.monotonic() - start, 0)
 
-    def _start(self) -> None:
+    def start(self) -> tuple[BaseProcess, Connection]:
+        """Start the process and wait until it is ready: imports take seconds."""
         # Not forked: threads of numerical libraries would be left hanging.
         context = multiprocessing.get_context("spawn")
-        self._connection, other = context.Pipe()
-        self._process = context.Process(
-            target=serve, args=(other, self._seeds, _MAX_MEMORY), daemon=True
-        )
-        self._process.start()
+        connection, other = context.Pipe()
+        arguments = (other, self._seeds, _MAX_MEMORY)
+        process = context.Process(target=serve, args=arguments, daemon=True)
+        process.start()
         other.close()
+        self._running = process, connection
+        if not connection.poll(_START_SECONDS):
+            self.stop()
+            raise RuntimeError(f"the process for cases was not ready within {_START_SECONDS:g} s.")
+        connection.recv()
+        return self._running
 
     def stop(self) -> None:
         """End the process."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.join()
-        if self._connection is not None:
-            self._connection.close()
-        self._process = self._connection = None
+        if self._running is not None:
+            process, connection = self._running
+            process.kill()
+            process.join()
+            connection.close()
+        self._running = None
 
 
 def find_seeds(folder: Path) -> dict[str, list[Path]]:
@@ -101,15 +104,13 @@ def find_seeds(folder: Path) -> dict[str, list[Path]]:
     for path in sorted(folder.rglob("*")):
         if not path.is_file() or path.stat().st_size > _MAX_SEED:
             continue
-        head = path.read_bytes()[: 1 << 16]
-        for name, reader in READERS.items():
-            if path.name.lower().endswith(reader.suffixes) and reader().matches(path, head):
-                # Formats of several files are read as folders.
-                whole = name in ("openpose_body25", "ui_prmd_txt")
-                entries = found.setdefault(name, [])
-                if (path.parent if whole else path) not in entries:
-                    entries.append(path.parent if whole else path)
-                break
+        with suppress(SkeletonFormatError):
+            name = detect_format(path)
+            # Formats of several files are read as folders.
+            given = path.parent if name in ("openpose_body25", "ui_prmd_txt") else path
+            entries = found.setdefault(name, [])
+            if given not in entries:
+                entries.append(given)
     return found
 
 
@@ -154,6 +155,8 @@ def fuzz(
     ------
     ValueError
         If a format is unknown or neither cases nor seconds are given.
+    RuntimeError
+        If the process for the cases does not start.
     """
     unknown = [name for name in readers if name not in SAMPLES]
     if unknown:
@@ -163,8 +166,9 @@ def fuzz(
     found = find_seeds(seeds) if seeds is not None else {}
     figures = [Figures(name) for name in readers]
     worker = _Worker(found)
-    start = time.monotonic()
     try:
+        worker.start()
+        start = time.monotonic()
         for index, entry in enumerate(figures):
             # What is left of the time is shared by the readers that are left.
             share = None

@@ -42,7 +42,7 @@ def write_index(source: ClipSource, journal: Journal, has_confidence: bool) -> N
     for clip in clips:
         if clip["label"] < 0 and clip["label_name"]:
             clip["label"] = place[clip["label_name"]]
-    layout = dict(journal.layout or {})
+    layout = dict(journal.layout)
     channels = layout.pop("channels")
     options = source.options
     preprocessing = list(source.reader.preprocessing)

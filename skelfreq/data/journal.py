@@ -34,8 +34,8 @@ class Journal:
         How far the conversion has come.
     records : list
         What was added, in order.
-    layout : dict or None
-        The layout of the clips.
+    layout : dict
+        The layout of the clips, empty before the first one.
 
     Raises
     ------
@@ -49,19 +49,18 @@ class Journal:
         self._fingerprint = fingerprint
         self.state: dict[str, int] = dict(_START)
         self.records: list[list[Any]] = []
-        self.layout: dict[str, Any] | None = None
+        self.layout: dict[str, Any] = {}
         self._saved = 0
-        self._file: BinaryIO | None = None
-
-    def __enter__(self) -> Journal:
-        """Take the folder and read the journal in it."""
-        self.folder.mkdir(exist_ok=True)
-        self._file = (self.folder / _NAME).open("a+b")
+        folder.mkdir(exist_ok=True)
+        self._file: BinaryIO = (folder / _NAME).open("a+b")
         try:
-            _lock(self._file, self.folder)
+            _lock(self._file, folder)
         except RuntimeError:
             self._file.close()
             raise
+
+    def __enter__(self) -> Journal:
+        """Read the journal."""
         end = self._read(self._file)
         self._file.truncate(end)
         if not end:
@@ -78,8 +77,7 @@ class Journal:
         trace: TracebackType | None,
     ) -> None:
         """Let go of the folder, which stays."""
-        if self._file is not None:
-            self._file.close()
+        self._file.close()
 
     def _read(self, file: BinaryIO) -> int:
         """Read all complete lines; return the byte after them, 0 to begin anew."""
@@ -102,13 +100,12 @@ class Journal:
                 if self.state[key] > (path.stat().st_size if path.exists() else 0):
                     raise ValueError("the arrays are shorter than the journal says")
         except (ValueError, KeyError, TypeError, RecursionError):
-            self.state, self.records, self.layout = dict(_START), [], None
+            self.state, self.records, self.layout = dict(_START), [], {}
             return 0
         self._saved = len(self.records)
         return end
 
     def _line(self, entry: dict[str, Any]) -> None:
-        assert self._file is not None
         self._file.write(json.dumps(entry).encode() + b"\n")
         self._file.flush()
         os.fsync(self._file.fileno())
@@ -146,8 +143,7 @@ class Journal:
 
     def close(self) -> None:
         """Remove the journal: the folder is complete."""
-        if self._file is not None:
-            self._file.close()
+        self._file.close()
         self.remove(_NAME)
 
     def discard(self) -> None:

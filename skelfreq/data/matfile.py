@@ -25,6 +25,7 @@ _COMPRESSED, _MATRIX = 15, 14
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 2, 5: 4, 6: 4, 7: 4, 9: 8, 12: 8, 13: 8, 16: 1, 17: 2, 18: 4}
 _CLASSES = {4: "text", **dict.fromkeys(range(6, 16), "numbers")}
 _MAX_AXES = 8
+_MAX_VARIABLES = 10_000
 
 
 @dataclass(frozen=True)
@@ -66,9 +67,11 @@ class MatFile:
         self._order = "<" if data[126:128] == b"IM" else ">"
         self._left = limits.of("mat")
         self._variables: dict[str, _Variable] = {}
-        position = _HEADER
+        position, count = _HEADER, 0
         while position < len(data):
-            position = self._element(data, position)
+            position, count = self._element(data, position), count + 1
+            if count > _MAX_VARIABLES:
+                raise self._refuse(f"holds more than {_MAX_VARIABLES} variables", position)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -104,8 +107,9 @@ class MatFile:
             element = self._inflate(data[start : start + size], position)
             kind, size, start, _ = self._tag(element, 0, position)
             element = element[: start + size]
-        if kind == _MATRIX:
-            self._matrix(element, position)
+        if kind != _MATRIX:
+            raise self._refuse(f"expected a variable, got an element of type {kind}", position)
+        self._matrix(element, position)
         return following
 
     def _inflate(self, data: bytes, position: int) -> bytes:

@@ -38,7 +38,7 @@ _COUNTED = {
     **dict.fromkeys(b"\x8d\x8e", 8),
 }
 _LINES = {**dict.fromkeys(b"ILFSVgp", 1), ord("c"): 2}
-_FRAME = 0x95
+_FRAME, _PUT, _STOP = 0x95, ord("p"), ord(".")
 _LONGS, _PUTS = b"\x8a\x8b", {ord("q"): 1, ord("r"): 4}
 
 
@@ -225,9 +225,12 @@ def _scan(path: str | Path, file: BinaryIO, size: int) -> None:
         code, count = opcode[0], count + 1
         if count * _OBJECT_BYTES > _MAX_OBJECTS_BYTES:
             raise refuse(f"the pickle holds more than {count} objects")
+        width = 0
         if code in _FIXED:
-            argument = file.read(_FIXED[code])
-            length = len(argument) - _FIXED[code]
+            length = _FIXED[code]
+            argument = file.read(length)
+            if len(argument) < length:
+                raise refuse("the pickle is cut off")
             if code == _FRAME and int.from_bytes(argument, "little") > size - position:
                 raise refuse("the pickle declares a frame that is longer than the file")
             if code in _PUTS and int.from_bytes(argument, "little") > count:
@@ -244,15 +247,15 @@ def _scan(path: str | Path, file: BinaryIO, size: int) -> None:
             length = 0
             for _ in range(_LINES[code]):
                 line = file.readline(MAX_LINE)
-                length = 0 if line.endswith(b"\n") else -1
-                if code == ord("p") and not line.strip().isdigit():
+                length += len(line)
+                if not line.endswith(b"\n"):
+                    raise refuse("the pickle is cut off")
+                if code == _PUT and not line.strip().isdigit():
                     raise refuse("the pickle numbers an object by no number")
-                if code == ord("p") and int(line[:20]) > count:
+                if code == _PUT and int(line[:20]) > count:
                     raise refuse("the pickle numbers its objects beyond their count")
         else:
             raise refuse(f"the pickle has the opcode {opcode!r}, which is not allowed")
-        if length < 0:
-            raise refuse("the pickle is cut off")
-        position = file.tell()
-        if code == ord("."):
+        position += 1 + width + length
+        if code == _STOP:
             return

@@ -13,7 +13,7 @@ import numpy as np
 
 from skelfreq.data.clips import Clip, Dropped, FloatArray
 from skelfreq.data.errors import SkeletonFormatError, printable
-from skelfreq.data.layouts import layout_named
+from skelfreq.data.layouts import layout_named, unnamed_layout
 from skelfreq.data.lists import name_list
 from skelfreq.data.registry import detect_format, get_reader
 from skelfreq.data.source import Options, Unit
@@ -22,6 +22,8 @@ from skelfreq.skeletons import SkeletonLayout
 __all__ = ["ClipSet", "ClipSource", "Labels", "read"]
 
 _MAX_LABEL = 100_000
+# What the record of a clip takes, so that a file cannot give millions of empty ones.
+_ITEM = 512
 _GROUPS = ("label", "subject", "camera", "setup", "repetition")
 
 
@@ -89,17 +91,16 @@ class ClipSource:
         left = max(reader.max_growth * unit.size(), reader.free_growth)
         items = self.reader.read(unit, self.options)
         while (item := _next(items)) is not None:
+            left -= _ITEM if isinstance(item, Dropped) else _ITEM + item.joints.nbytes
+            if left < 0:
+                raise SkeletonFormatError(
+                    unit.path, f"gives more than {reader.max_growth} times the bytes that it has"
+                )
             if item.name in self._left_out:
                 yield Dropped(item.name, "is on the list of samples to leave out")
             elif isinstance(item, Dropped):
                 yield item
             else:
-                left -= item.joints.nbytes
-                if left < 0:
-                    raise SkeletonFormatError(
-                        unit.path,
-                        f"gives more than {reader.max_growth} times the bytes that it has",
-                    )
                 with np.errstate(all="ignore"):
                     clip = self._finish(item, unit)
                 yield clip
@@ -292,8 +293,7 @@ def read(path: str | Path, format: str | None = None, options: Options | None = 
         label = place[clip.label_name] if clip.label < 0 and clip.label_name else clip.label
         name = classes[label] if label >= 0 else ""
         clips[index] = dataclasses.replace(clip, label=label, label_name=name)
-    layout = clips[0].layout
-    assert layout is not None
+    layout = clips[0].layout or unnamed_layout(clips[0].joints.shape[2])
     return ClipSet(clips, layout, classes, source.reader.unit, source.reader.name, tuple(dropped))
 
 

@@ -19,9 +19,11 @@ from skelfreq.data.errors import SkeletonFormatError
 from skelfreq.data.files import Limits, open_regular
 from skelfreq.data.index_writer import write_index
 from skelfreq.data.journal import Journal
+from skelfreq.data.layouts import unnamed_layout
 from skelfreq.data.progress import progress_bar
 from skelfreq.data.reading import ClipSource, check_any
 from skelfreq.data.source import Unit
+from skelfreq.skeletons import SkeletonLayout
 
 __all__ = ["GROWING", "Writer"]
 
@@ -47,7 +49,7 @@ class Writer:
         self.source = source
         self.journal = journal
         self.progress = progress
-        self.first: Clip | None = None
+        self._form: tuple[SkeletonLayout, int] | None = None
         self.rows = self.seen_rows = 0
         self.pending = 0
         self.saved = time.monotonic()
@@ -127,11 +129,14 @@ class Writer:
         self.journal.add(["clip", record])
 
     def _check_same(self, clip: Clip, unit: Unit) -> None:
-        assert clip.layout is not None
-        layout = dataclasses.asdict(clip.layout)
-        same = json.loads(json.dumps({**layout, "channels": clip.joints.shape[3]}))
+        form = clip.layout or unnamed_layout(clip.joints.shape[2]), clip.joints.shape[3]
+        if form == self._form:
+            return
+        self._form = form
+        # As JSON gives it back: tuples become lists.
+        same = json.loads(json.dumps({**dataclasses.asdict(form[0]), "channels": form[1]}))
         known = self.journal.layout
-        if known is None:
+        if not known:
             self.journal.set_layout(same)
         elif known != same:
             raise SkeletonFormatError(
@@ -161,7 +166,6 @@ class Writer:
     def _finish_arrays(self, joints: BinaryIO, seen: BinaryIO, clips: list[dict[str, Any]]) -> bool:
         """Write headers and the confidence of all clips; return whether any has one."""
         layout = self.journal.layout
-        assert layout is not None
         shape = (self.rows, len(layout["joints"]), layout["channels"])
         _write_header(joints, shape)
         if not any(clip["seen"] for clip in clips):

@@ -15,26 +15,22 @@ from skelfreq.functional._cosine_plain import by_torch_dct
 
 
 class Tables(NamedTuple):
-    """How bin k of the FFT holds coefficients k (real part) and n - k (imaginary part).
+    """How bin k of the FFT holds coefficients k (real part) and n - k (negative imaginary part).
 
-    At DC, and at Nyquist for even n, both parts hold the one coefficient.
+    At Nyquist of an even n both parts hold the one coefficient; at DC the imaginary part is 0.
 
     Attributes
     ----------
-    order, restore : Tensor
-        [n] points in the order of the FFT, and back.
-    parts, coefficients : Tensor
-        [bins, 2] coefficients of each bin's parts; [n] place of each coefficient among them.
     turn, turn_back : Tensor
         [bins] complex factors from the FFT's bins to the parts, and back.
+    parts, coefficients : Tensor
+        [bins, 2] coefficients of each bin's parts; [n] place of each coefficient among them.
     """
 
-    order: Tensor
-    restore: Tensor
-    parts: Tensor
-    coefficients: Tensor
     turn: Tensor
     turn_back: Tensor
+    parts: Tensor
+    coefficients: Tensor
 
 
 def tables(n: int, dtype: torch.dtype, device: torch.device) -> Tables:
@@ -43,50 +39,57 @@ def tables(n: int, dtype: torch.dtype, device: torch.device) -> Tables:
 
 
 def _tables(n: int, dtype: torch.dtype, device: torch.device) -> Tables:
-    point = torch.arange(n, device=device)
-    # Even points upwards, odd ones downwards, read backwards: its FFT is conjugate, so that both
-    # parts come out with a plus sign.
-    turned = (-point) % n
-    order = torch.where(2 * turned < n, 2 * turned, 2 * (n - turned) - 1)
-    restore = torch.where(point % 2 == 0, -(point // 2), point // 2 + 1) % n
-    bins = torch.arange(n // 2 + 1, device=device)
-    coefficients = torch.where(2 * point <= n, 2 * point, 2 * (n - point) + 1)
+    bins, point = torch.arange(n // 2 + 1, device=device), torch.arange(n, device=device)
     angle = bins.double() * (math.pi / (2 * n))
-    waves = [torch.where(bins == 0, 0.5**0.5, wave(angle)) for wave in (torch.cos, torch.sin)]
-    turn = torch.complex(*waves) * (2 / n) ** 0.5
-    turn_back = turn.conj() * (n / 2)
+    unit = torch.complex(torch.cos(angle), -torch.sin(angle))
+    # The coefficient at DC has a smaller factor than the others, and no imaginary part.
+    scale = torch.where(bins == 0, (1 / n) ** 0.5, torch.full_like(angle, (2 / n) ** 0.5))
     pair = torch.complex64 if dtype == torch.float32 else torch.complex128
+    turn, turn_back = unit * scale, unit.conj() / scale
     parts = torch.stack([bins, (n - bins) % n], -1)
-    return Tables(order, restore, parts, coefficients, turn.to(pair), turn_back.to(pair))
+    coefficients = torch.where(2 * point <= n, 2 * point, 2 * (n - point) + 1)
+    return Tables(turn.to(pair), turn_back.to(pair), parts, coefficients)
 
 
-def analyse(x: Tensor, dim: int, table: Tables) -> Tensor:
+def _every_second(x: Tensor, dim: int, start: int) -> Tensor:
+    return x[(slice(None),) * dim + (slice(start, None, 2),)]
+
+
+def to_bins(x: Tensor, dim: int, table: Tables) -> Tensor:
     """Return the complex bins that hold the orthonormal DCT-II of axis ``dim``."""
-    spectrum = torch.fft.rfft(x.index_select(dim, table.order), dim=dim)
-    bins: Tensor = spectrum * along(table.turn, dim, x.ndim)
-    return bins
-
-
-def synthesise(bins: Tensor, n: int, dim: int, table: Tables) -> Tensor:
-    """Return the ``n`` points of what :func:`analyse` returned."""
-    spectrum = bins * along(table.turn_back, dim, bins.ndim)
-    # The FFT leaves its axis last in memory, where taking points one by one is slow.
-    points: Tensor = torch.fft.irfft(spectrum, n=n, dim=dim).contiguous()
-    return points.index_select(dim, table.restore)
-
-
-def _dct(x: Tensor, dim: int) -> Tensor:
     n = x.shape[dim]
-    bins = analyse(x, dim, tables(n, x.dtype, x.device))
-    upper = bins.imag.narrow(dim, 1, (n - 1) // 2).flip(dim)
-    return torch.cat([bins.real, upper], dim)
+    # Even points in their order, then the odd ones from the end.
+    points = torch.empty_like(x, memory_format=torch.contiguous_format)
+    points.narrow(dim, 0, n - n // 2).copy_(_every_second(x, dim, 0))
+    points.narrow(dim, n - n // 2, n // 2).copy_(_every_second(x, dim, 1).flip(dim))
+    bins: Tensor = torch.fft.rfft(points, dim=dim)
+    return bins.mul_(along(table.turn, dim, x.ndim))
 
 
-def _idct(x: Tensor, dim: int) -> Tensor:
+def from_bins(bins: Tensor, dim: int, table: Tables, out: Tensor) -> None:
+    """Fill ``out`` with the points of what :func:`to_bins` returned; ``bins`` is overwritten."""
+    n = out.shape[dim]
+    points = torch.fft.irfft(bins.mul_(along(table.turn_back, dim, bins.ndim)), n=n, dim=dim)
+    _every_second(out, dim, 0).copy_(points.narrow(dim, 0, n - n // 2))
+    _every_second(out, dim, 1).copy_(points.narrow(dim, n - n // 2, n // 2).flip(dim))
+
+
+def _dct(x: Tensor, dim: int, out: Tensor) -> None:
     n = x.shape[dim]
-    table = tables(n, x.dtype, x.device)
-    bins = torch.complex(x.narrow(dim, 0, n // 2 + 1), x.index_select(dim, table.parts[:, 1]))
-    return synthesise(bins, n, dim, table)
+    lower, upper = n // 2 + 1, (n - 1) // 2
+    parts = torch.view_as_real(to_bins(x, dim, tables(n, x.dtype, x.device)))
+    out.narrow(dim, 0, lower).copy_(parts[..., 0])
+    out.narrow(dim, lower, upper).copy_(parts[..., 1].narrow(dim, 1, upper).flip(dim).neg_())
+
+
+def _idct(x: Tensor, dim: int, out: Tensor) -> None:
+    n = x.shape[dim]
+    lower = n // 2 + 1
+    bins = x.new_zeros(*x.shape[:dim], lower, *x.shape[dim + 1 :], 2)
+    bins[..., 0].copy_(x.narrow(dim, 0, lower))
+    upper = x.narrow(dim, n - lower + 1, lower - 1).flip(dim).neg_()
+    bins[..., 1].narrow(dim, 1, lower - 1).copy_(upper)
+    from_bins(torch.view_as_complex(bins), dim, tables(n, x.dtype, x.device), out)
 
 
 # One operator for eager code and compilers: torch 2.13's inductor gives wrong gradients for the
@@ -97,7 +100,10 @@ def _idct(x: Tensor, dim: int) -> Tensor:
     schema="(Tensor x, int dim, bool inverse) -> Tensor",
 )
 def _operator(x: Tensor, dim: int, inverse: bool) -> Tensor:
-    return (_idct(x, dim) if inverse else _dct(x, dim)).contiguous()
+    out = torch.empty_like(x, memory_format=torch.contiguous_format)
+    for part, target in _route.cut(dim > 0, x, out):
+        (_idct if inverse else _dct)(part, dim, target)
+    return out
 
 
 @_operator.register_fake

@@ -57,13 +57,13 @@ def to_bins(x: Tensor, dim: int) -> Tensor:
     """Return the complex bins of axis ``dim``, that axis moved to the end."""
     n = x.shape[dim]
     if _route.filter_fft(n):
-        bins: Tensor = torch.fft.rfft(x, dim=dim, norm="ortho").movedim(dim, -1)
-        return bins
+        return torch.fft.rfft(x, dim=dim, norm="ortho").movedim(dim, -1)  # type: ignore[no-any-return]
     matrix = CACHE[_pair_basis, "rdft", n, x.dtype, x.device].mT
-    lines = x if dim == x.ndim - 1 else x.flatten(dim + 1).mT
-    if _route.moves_last(lines.shape[-2]):
+    trailing = x.shape[dim + 1 :]
+    lines = x.flatten(dim) if trailing.numel() == 1 else x.flatten(dim + 1).mT
+    if _route.moves_last(trailing.numel()):
         lines = lines.contiguous()
-    pairs = (lines @ matrix).reshape(*x.shape[:dim], *x.shape[dim + 1 :], -1, 2)
+    pairs = (lines @ matrix).reshape(*x.shape[:dim], *trailing, -1, 2)
     return torch.view_as_complex(pairs)
 
 
@@ -75,9 +75,10 @@ def from_bins(bins: Tensor, dim: int, out: Tensor) -> None:
         return
     matrix = CACHE[_pair_basis, "irdft", n, out.dtype, out.device]
     pairs = torch.view_as_real(bins).flatten(-2)
-    if dim == out.ndim - 1:
-        torch.matmul(pairs, matrix.mT, out=out)
-    elif _route.moves_last(out.shape[dim + 1 :].numel()):
+    trailing = out.shape[dim + 1 :].numel()
+    if trailing == 1:
+        torch.matmul(pairs.reshape(*out.shape[:dim], -1), matrix.mT, out=out.flatten(dim))
+    elif _route.moves_last(trailing):
         out.copy_((pairs @ matrix.mT).movedim(-1, dim))
     else:
         torch.matmul(matrix, pairs.flatten(dim, -2).mT, out=out.flatten(dim + 1))

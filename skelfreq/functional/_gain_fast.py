@@ -12,7 +12,7 @@ from skelfreq._checks import autocast_off
 from skelfreq.functional import _route
 from skelfreq.functional._axis import along, apply_along
 from skelfreq.functional._bases import basis, gain_matrix
-from skelfreq.functional._cosine_fast import Tables, analyse, synthesise, tables
+from skelfreq.functional._cosine_fast import Tables, from_bins, tables, to_bins
 
 
 class Plain(Protocol):
@@ -49,14 +49,14 @@ def scaled(x: Tensor, gain: Tensor, dim: int) -> tuple[Tensor, Tensor | None]:
     if _route.gain_operator(x, n):
         matrix = gain_matrix(gain)
         return apply_along(matrix, x, dim), matrix
-    if n <= _route.GAIN_PRODUCT_POINTS:
+    if n <= _route.product_points(x, _route.GAIN_PRODUCT_POINTS):
         matrix = basis("dct", n, n, x.dtype, x.device)
         spectrum = apply_along(matrix, x, dim)
         return apply_along(matrix.mT, spectrum * along(gain, dim, x.ndim), dim), spectrum
     table, out = tables(n, x.dtype, x.device), torch.empty_like(x)
     for part, target in _route.cut(dim > 0, x, out):
-        bins = analyse(part, dim, table)
-        target.copy_(synthesise(scaled_bins(bins, gain, dim, table), n, dim, table))
+        bins = to_bins(part, dim, table)
+        from_bins(scaled_bins(bins, gain, dim, table), dim, table, target)
     return out, bins if x.numel() <= _route.PIECE else None
 
 
@@ -65,7 +65,7 @@ def gradients(
 ) -> tuple[Tensor, Tensor | None]:
     """Return the gradients of :func:`scaled` by ``x`` and, if wanted, by ``gain``."""
     n = gain.shape[0]
-    if n > _route.GAIN_PRODUCT_POINTS:
+    if n > _route.product_points(x, _route.GAIN_PRODUCT_POINTS):
         return _long_gradients(x, gain, grad_output, dim, saved)
     matrix = basis("dct", n, n, x.dtype, x.device)
     if _route.gain_operator(x, n):
@@ -86,11 +86,11 @@ def _long_gradients(
     table, by_x = tables(n, x.dtype, x.device), torch.empty_like(x)
     by_part = x.new_zeros(2 * (n // 2 + 1))
     for part, by_out, target in _route.cut(dim > 0, x, grad_output, by_x):
-        bins = analyse(part, dim, table) if saved is None else saved
-        by_bins = analyse(by_out, dim, table)
+        bins = to_bins(part, dim, table) if saved is None else saved
+        by_bins = to_bins(by_out, dim, table)
         product = torch.view_as_real(bins) * torch.view_as_real(by_bins)
         by_part += product.movedim(dim, -2).reshape(-1, len(by_part)).sum(0)
-        target.copy_(synthesise(scaled_bins(by_bins, gain, dim, table), n, dim, table))
+        from_bins(scaled_bins(by_bins, gain, dim, table), dim, table, target)
     return by_x, by_part.index_select(0, table.coefficients)
 
 

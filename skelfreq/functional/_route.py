@@ -41,19 +41,22 @@ PRESENT = {
 
 # --- Thresholds, each with the benchmark that set it ----------------------------------------------
 
-# dct, idct: up to so many coefficients one product with the basis is at least as fast as an FFT
-# (`python -m benchmarks --crossover`).
-COSINE_PRODUCT_POINTS = 256
-# Compiled and exported graphs keep the product longer: it spares them the complex numbers.
+# All of them from `python -m benchmarks --crossover` where nothing else is said. Two machines
+# disagree by a factor of three: the values lie between both, so that neither loses much.
+
+# dct, idct: up to so many coefficients a CPU takes one product with the basis, an FFT beyond.
+COSINE_PRODUCT_POINTS = 96
+# Exported graphs keep the product longer: it spares them the complex numbers. So do accelerators,
+# where it was not measured: a product of this size is limited by memory there.
 TRACED_PRODUCT_POINTS = 512
-# rdft, irdft: the same, where the FFT must hand over two real tensors (`--crossover`).
-FOURIER_PRODUCT_POINTS = 128
+# rdft, irdft: the same.
+FOURIER_PRODUCT_POINTS = 64
 # apply_gain: up to here products; one with an n × n operator for at least so many rows a point,
 # two with the basis for fewer (`benchmarks/cases/freq_enhance.py`).
-GAIN_PRODUCT_POINTS, GAIN_OPERATOR_ROWS = 384, 3
+GAIN_PRODUCT_POINTS, GAIN_OPERATOR_ROWS = 112, 3
 # Filters: from the first on an FFT is faster than the product where n has no prime factor above
-# 5, beyond the second for every n (`benchmarks/cases/spectral_block.py`).
-FILTER_FFT_POINTS, FILTER_PRODUCT_POINTS = 64, 128
+# 5, beyond the second for every n.
+FILTER_FFT_POINTS, FILTER_PRODUCT_POINTS = 48, 128
 # A product along an axis that is followed by so few numbers runs as many tiny products: below
 # this the axis is moved to the end first (`--crossover`).
 FEW_TRAILING = 8
@@ -119,19 +122,22 @@ def cosine(
         return "product"
     if method == "torch-dct":
         return "plain"
-    if method == "auto" and not beyond(coefficients, product_points(COSINE_PRODUCT_POINTS)):
+    if method == "auto" and not beyond(coefficients, product_points(x, COSINE_PRODUCT_POINTS)):
         return "product"
     return _way("cosine")
 
 
 def fourier_product(x: Tensor, n: int, padded: bool) -> bool:
     """Whether a DFT of ``n`` points is a product with its basis."""
-    return padded or x.numel() == 0 or not beyond(n, product_points(FOURIER_PRODUCT_POINTS))
+    # Unlike a long DCT, its FFT is no operator for compilers.
+    eager = not torch.compiler.is_compiling()
+    points = product_points(x, FOURIER_PRODUCT_POINTS) if eager else TRACED_PRODUCT_POINTS
+    return padded or x.numel() == 0 or not beyond(n, points)
 
 
-def product_points(eager: int) -> int:
-    """Return the most points of a product with the basis, in eager code or under a tracer."""
-    return TRACED_PRODUCT_POINTS if torch.compiler.is_compiling() else eager
+def product_points(x: Tensor, cpu: int) -> int:
+    """Return the most points of a product with the basis; ``cpu`` where a CPU computes it."""
+    return TRACED_PRODUCT_POINTS if x.device.type != "cpu" or watcher() == "export" else cpu
 
 
 def gain(x: Tensor, one_curve: bool, padded: bool, method: Method) -> Way:
@@ -143,9 +149,9 @@ def gain(x: Tensor, one_curve: bool, padded: bool, method: Method) -> Way:
 
 def gain_operator(x: Tensor, n: int) -> bool:
     """Whether one n × n operator pays for ``x``, rather than a transform and its inverse."""
-    if torch.compiler.is_compiling():
-        return not beyond(n, TRACED_PRODUCT_POINTS)
-    return n <= GAIN_PRODUCT_POINTS and x.numel() >= GAIN_OPERATOR_ROWS * n * n
+    if beyond(n, product_points(x, GAIN_PRODUCT_POINTS)):
+        return False
+    return torch.compiler.is_compiling() or x.numel() >= GAIN_OPERATOR_ROWS * n * n
 
 
 def filter_(x: Tensor, soft: bool, padded: bool) -> Way:

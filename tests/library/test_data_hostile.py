@@ -17,7 +17,7 @@ import zlib
 import numpy as np
 import pytest
 
-from skelfreq.data import READERS, Limits, Options, SkeletonFormatError, read
+from skelfreq.data import READERS, Limits, Options, SkeletonFormatError, files, read
 from skelfreq.data.__main__ import main
 from skelfreq.data.archives import open_archive
 from skelfreq.data.arrays import map_npy, read_npy, read_npy_header
@@ -209,6 +209,20 @@ def test_json_that_is_right(tmp_path):
     assert math.isnan(read_json(path)[0])
     with pytest.raises(SkeletonFormatError, match=r"holds 23 bytes of data, the limit is 22"):
         read_json(path, Limits(22))
+
+
+def test_json_of_too_many_values(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "_JSON_MEMORY", 10_000)
+    path = tmp_path / "a.json"
+    path.write_text("[" + "{}," * 100 + "1]")
+    with pytest.raises(SkeletonFormatError, match=r"would need some .* bytes.*--max-bytes"):
+        read_json(path)
+    assert len(read_json(path, Limits(100_000))) == 101
+    monkeypatch.undo()
+    # The last key of very many is the one that repeats: found in one pass.
+    path.write_text("{" + ",".join(f'"k{i}":0' for i in range(200_000)) + ',"k199999":1}')
+    with pytest.raises(SkeletonFormatError, match="the key 'k199999' occurs twice"):
+        read_json(path)
 
 
 def test_text_lines(tmp_path):
@@ -432,6 +446,11 @@ def test_mat_files(tmp_path):
         ([squeezed(good)[:-20]], "declares .* bytes"),
         ([good, good], "occurs twice"),
         ([squeezed(matrix((20, 3, 10**5), b"\0" * 48 * 10**6))], "bytes become more than"),
+        ([element(0, b"")] * 20, "expected a variable, got an element of type 0"),
+        (
+            [matrix((1, 1), b"\0" * 8, name=str(i).encode()) for i in range(10_001)],
+            "more than 10000",
+        ),
         ([struct.pack("<LL", 15, 4) + b"abcd"], "cannot be decompressed"),
         ([matrix((20, 3, 1), b"\0" * 480, name=b"other")], "expected numbers under 'd_skel'"),
         ([matrix((20, 2, 1), b"\0" * 320)], r"must be real numbers of shape \(20, 3, T\)"),
@@ -459,6 +478,17 @@ def test_clips_that_would_be_huge(tmp_path):
     path = tmp_path / "S001C001P001R001A001.skeleton"
     path.write_text("\n".join(lines))
     with pytest.raises(SkeletonFormatError, match="3000 frames of 3000 persons would need"):
+        read(path)
+
+
+def test_millions_of_empty_clips(tmp_path, monkeypatch):
+    monkeypatch.setattr(READERS["clips_npz"], "free_growth", 1 << 16)
+    monkeypatch.setattr(READERS["clips_npz"], "max_growth", 2)
+    path = tmp_path / "a.npz"
+    lengths = np.zeros(2000, np.int8)
+    lengths[-1] = 4
+    np.savez(path, joints=np.ones((4, 20, 3), np.float32), lengths=lengths)
+    with pytest.raises(SkeletonFormatError, match="gives more than 2 times"):
         read(path)
 
 

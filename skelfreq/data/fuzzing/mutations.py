@@ -161,7 +161,7 @@ def _pipe(path: Path, rng: Rng) -> None:
 
 def _link_to_folder(path: Path, rng: Rng) -> None:
     path.unlink()
-    path.symlink_to(path.parent if rng.random() < 0.5 else Path("/"))
+    path.symlink_to(path.parent if rng.random() < 0.5 else Path("/usr/include"))
 
 
 def _device(path: Path, rng: Rng) -> None:

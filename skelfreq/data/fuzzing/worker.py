@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib import import_module
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -95,16 +96,17 @@ def _limit_memory(extra: int) -> None:
 
 
 def serve(connection: Connection, seeds: dict[str, list[Path]], limit: int) -> None:
-    """Run cases as they come; answer each with an outcome. Ends on ``None``."""
+    """Say ``None`` when ready, then answer each case with an outcome, until ``None`` comes."""
     events: list[str] = []
     sys.addaudithook(lambda name, arguments: events.append(name) if name in _EVENTS else None)
     base = Path(tempfile.mkdtemp(prefix="skelfreq-fuzz-"))
     os.chdir(base)
     # Imported before memory is limited.
     with suppress(ImportError):
-        import scipy.io  # noqa: F401
+        import_module("scipy.io")
     warnings.simplefilter("error")
     _limit_memory(limit)
+    connection.send(None)
     try:
         while (case := connection.recv()) is not None:
             folder = base / "case"

@@ -191,17 +191,11 @@ def _clips(
     """Yield clips from arrays with the given axes, N left out."""
     path = unit.path
     columns = _columns(path, count, column)
+    order = [(axes if "M" in axes else "M" + axes).index(axis) for axis in "TMVC"]
     for index, array in enumerate(arrays):
         name = f"{unit.name}[{index}]" if count > 1 else unit.name
         array = array.reshape(array.shape[-len(axes) :]) if array.ndim > len(axes) else array
-        if "M" not in axes:
-            array = array[None]
-        values = array.transpose(
-            [
-                ("M" + axes.replace("M", "")).index(a) if "M" not in axes else axes.index(a)
-                for a in "TMVC"
-            ]
-        )
+        values = (array if "M" in axes else array[None]).transpose(order)
         length = columns["length"][index] if "length" in columns else len(values)
         if not 0 <= length <= len(values):
             raise SkeletonFormatError(
