@@ -24,8 +24,8 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 
 from examples.common.scale import Scale
 from examples.common.signals import Stop
+from skelfreq.data import files
 
-LARGEST_JSON = 2**26  # bytes
 Part: TypeAlias = nn.Module | torch.optim.Optimizer | torch.Generator
 
 
@@ -100,17 +100,10 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object of a sane size; whatever is wrong names the file."""
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; a run folder must hold it.")
-    try:
-        if path.stat().st_size > LARGEST_JSON:
-            raise ValueError(f"larger than {LARGEST_JSON} bytes")
-        value = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(value, dict):
-            raise ValueError("not an object")
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is not readable JSON: {error}; start a new run.") from error
+    """Read a JSON object of a sane size and depth; whatever is wrong names the file."""
+    value = files.read_json(path)
+    if not isinstance(value, dict):
+        raise ValueError(f"{path} must hold a JSON object; start a new run.")
     return value
 
 
