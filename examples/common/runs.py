@@ -22,7 +22,7 @@ from filelock import FileLock, Timeout
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor, distribute_tensor
 
-from examples.common.scale import Scale
+from examples.common.scale import Scale, whole
 from examples.common.signals import Stop
 from skelfreq.data import files
 
@@ -182,64 +182,56 @@ def differences(found: Any, expected: Any, name: str = "format") -> list[str]:
     return [d for key in keys for d in differences(found.get(key), expected.get(key), key)]
 
 
-def whole(tensor: Tensor) -> Tensor:
-    """Return a copy on the CPU; of a sharded tensor all parts, so every process must call."""
-    tensor = tensor.detach()
-    return (tensor.full_tensor() if isinstance(tensor, DTensor) else tensor).cpu().clone()
-
-
-def capture(part: Part) -> dict[str, Any]:
+def capture(part: Part) -> dict[str, Tensor]:
     """Return the state of a module, a generator or an optimizer as plain tensors by name."""
     if isinstance(part, nn.Module):
         return {name: whole(value) for name, value in part.state_dict().items()}
     if isinstance(part, torch.Generator):
         return {"state": part.get_state()}
-    states = (part.state.get(p, {}) for p in trained(part))
-    return {str(i): {k: whole(v) for k, v in state.items()} for i, state in enumerate(states)}
+    states = enumerate(
+        part.state.get(p, {}) for group in part.param_groups for p in group["params"]
+    )
+    return {f"{i}.{name}": whole(value) for i, state in states for name, value in state.items()}
 
 
 def restore(part: Part, state: Any, at: str) -> None:
     """Put a state back after checking types, shapes and ranges; ``at`` names it in errors."""
     if isinstance(part, nn.Module):
         part.load_state_dict(_fitting(state, part.state_dict(), at))
-        return
-    if isinstance(part, torch.Generator):
+    elif isinstance(part, torch.Generator):
         try:
             part.set_state(_fitting(state, capture(part), at)["state"])
         except RuntimeError as error:
             raise ValueError(f"{at} must be the state of a generator.") from error
-        return
-    # Of an optimizer only Adam's moments: learning rates and the like are the program's own.
-    like = {
-        str(i): {"step": torch.zeros(()), "exp_avg": p.detach(), "exp_avg_sq": p.detach()}
-        for i, p in enumerate(trained(part))
-    }
-    empty = isinstance(state, dict) and not any(state.values())
-    moments = {} if empty else _fitting(state, like, at)
-    if any(float(moment["step"]) < 0 for moment in moments.values()):
-        raise ValueError(f"{at} must have made no negative number of steps.")
-    filled = {int(index): moment for index, moment in moments.items()}
-    part.load_state_dict({**part.state_dict(), "state": filled})
+    else:
+        # Of an optimizer only Adam's moments: learning rates and the like are the program's own.
+        like = {
+            f"{i}.{name}": torch.zeros(()) if name == "step" else p.detach()
+            for i, p in enumerate(_trained(part))
+            for name in ("step", "exp_avg", "exp_avg_sq")
+        }
+        moments: dict[int, dict[str, Tensor]] = {}
+        for key, value in ({} if state == {} else _fitting(state, like, at)).items():
+            number, name = key.split(".")
+            if name == "step" and float(value) < 0:
+                raise ValueError(f"{at} must have made no negative number of steps.")
+            moments.setdefault(int(number), {})[name] = value
+        part.load_state_dict({**part.state_dict(), "state": moments})
 
 
-def trained(optimizer: torch.optim.Optimizer) -> list[Tensor]:
-    """Return the parameters of an optimizer."""
-    return [p for group in optimizer.param_groups for p in group["params"]]
+def _fitting(state: Any, like: Mapping[str, Tensor], at: str) -> dict[str, Tensor]:
+    """Return ``state``, checked against ``like`` and copied to where that is."""
+    if not isinstance(state, dict) or state.keys() != like.keys():
+        raise ValueError(f"{at} must hold what this network and optimizer have, by name.")
+    return {name: _copied(state[name], value, f"{at}.{name}") for name, value in like.items()}
 
 
-def _fitting(found: Any, like: Any, at: str) -> Any:
-    """Return ``found``, checked against ``like`` and copied to where it is."""
-    if isinstance(like, dict):
-        if not isinstance(found, dict) or found.keys() != like.keys():
-            raise ValueError(f"{at} must hold what this network and optimizer have, by name.")
-        return {key: _fitting(found[key], value, f"{at}.{key}") for key, value in like.items()}
+def _copied(found: Any, like: Tensor, at: str) -> Tensor:
     if type(found) is not Tensor or found.layout != torch.strided or found.device.type != "cpu":
         raise ValueError(f"{at} must be a plain tensor, got {type(found).__name__}.")
-    if found.shape != like.shape or found.dtype != like.dtype:
-        raise ValueError(
-            f"{at} must be {like.dtype} {tuple(like.shape)}, got {found.dtype} "
-            f"{tuple(found.shape)}."
-        )
+    given, expected = (f"{x.dtype} {tuple(x.shape)}" for x in (found, like))
+    if given != expected:
+        raise ValueError(f"{at} must be {expected}, got {given}.")
     if not bool(found.isfinite().all()):
         raise ValueError(f"{at} must be finite.")
     if found.dtype == torch.long and found.numel() and not 0 <= int(found.min()) <= 2**53:

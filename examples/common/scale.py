@@ -187,17 +187,19 @@ class Scale:
         """Return the module; of a sharded one a copy in the network that ``build`` makes."""
         if not self.sharded:
             return module
-        state = {
-            n: v.full_tensor() if isinstance(v, DTensor) else v
-            for n, v in module.state_dict().items()
-        }
         copied = build().to(self.device)
-        copied.load_state_dict(state)
+        copied.load_state_dict({name: whole(value) for name, value in module.state_dict().items()})
         return copied
 
     def broadcast(self, value: Any) -> Any:
         """Return the first process's value."""
         return value if self.world == 1 else self.fabric.broadcast(value)
+
+
+def whole(tensor: Tensor) -> Tensor:
+    """Return a copy on the CPU; of a sharded tensor all parts, so every process must call."""
+    tensor = tensor.detach()
+    return (tensor.full_tensor() if isinstance(tensor, DTensor) else tensor).cpu().clone()
 
 
 class _Sum(torch.autograd.Function):

@@ -163,9 +163,8 @@ class Loop:
         """Write the checkpoint, then what is read off it; finite weights only."""
         state: dict[str, Any] = {key: getattr(self, key) for key in ("epoch", "index", "sums")}
         state |= {"history": self.history, "parts": {k: capture(p) for k, p in self.parts.items()}}
-        for part in state["parts"].values():
-            for name, value in _tensors(part):
-                self.check(f"weight {name}", 0.0 if bool(value.isfinite().all()) else math.nan)
+        for name, value in (item for part in state["parts"].values() for item in part.items()):
+            self.check(f"weight {name}", 0.0 if bool(value.isfinite().all()) else math.nan)
         if self.cell.scale.rank == 0 and self.path is not None:
             save_checkpoint(self.path, self.cell.identity, state)
             self._report()
@@ -201,14 +200,6 @@ class Loop:
                 raise ValueError(f"{self.path}: {error} Delete it to train anew.") from error
         (self.epoch, self.index), self.history, self.sums = numbers, history, sums
         self._report()  # a kill between two files may have left it behind
-
-
-def _tensors(state: Mapping[str, Any], at: str = "") -> Iterator[tuple[str, Tensor]]:
-    for name, value in state.items():
-        if isinstance(value, Tensor):
-            yield at + name, value
-        else:
-            yield from _tensors(value, f"{at}{name}.")
 
 
 def one_cycle(optimizer: torch.optim.Optimizer, step: int, total: int, peak: float) -> None:
