@@ -128,7 +128,7 @@ def test_layering(module: str) -> None:
         ("skelfreq.functional._gain_fast", "from skelfreq.functional.gains import apply_gain"),
         ("skelfreq.functional._gain_plain", "from skelfreq.functional import dct"),
         ("skelfreq.nn._weights", "from skelfreq.nn import SSFRM"),
-        ("skelfreq.nn.ssfrm", "from examples.runs import new_folder"),
+        ("skelfreq.nn.ssfrm", "from examples.common.runs import new_folder"),
         ("skelfreq.nn.ssfrm", "import matplotlib.pyplot as plt"),
         ("skelfreq.skeletons", "import tqdm, sklearn, scipy.fft"),
         ("skelfreq.skeletons", "from benchmarks import report"),
