@@ -53,8 +53,10 @@ def _tables(n: int, dtype: torch.dtype, device: torch.device) -> Tables:
     coefficients = torch.where(2 * point <= n, 2 * point, 2 * (n - point) + 1)
     angle = bins.double() * (math.pi / (2 * n))
     waves = [torch.where(bins == 0, 0.5**0.5, wave(angle)) for wave in (torch.cos, torch.sin)]
-    turn = torch.complex(*waves) * (2 / n) ** 0.5
-    turn_back = turn.conj() * (n / 2)
+    cosines, sines = waves
+    turn = torch.complex(cosines, sines) * (2 / n) ** 0.5
+    # Not turn.conj(): in an operator that compiled code calls, torch 2.13 ignores a lazy conjugate.
+    turn_back = torch.complex(cosines, -sines) * (n / 2) ** 0.5
     pair = torch.complex64 if dtype == torch.float32 else torch.complex128
     parts = torch.stack([bins, (n - bins) % n], -1)
     return Tables(order, restore, parts, coefficients, turn.to(pair), turn_back.to(pair))
