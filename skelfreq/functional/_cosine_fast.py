@@ -52,8 +52,7 @@ def _tables(n: int, dtype: torch.dtype, device: torch.device) -> Tables:
     bins = torch.arange(n // 2 + 1, device=device)
     coefficients = torch.where(2 * point <= n, 2 * point, 2 * (n - point) + 1)
     angle = bins.double() * (math.pi / (2 * n))
-    waves = [torch.where(bins == 0, 0.5**0.5, wave(angle)) for wave in (torch.cos, torch.sin)]
-    cosines, sines = waves
+    cosines, sines = (torch.where(bins == 0, 0.5**0.5, f(angle)) for f in (torch.cos, torch.sin))
     turn = torch.complex(cosines, sines) * (2 / n) ** 0.5
     # Not turn.conj(): in an operator that compiled code calls, torch 2.13 ignores a lazy conjugate.
     turn_back = torch.complex(cosines, -sines) * (n / 2) ** 0.5
