@@ -111,18 +111,18 @@ def _shape(x: Tensor, dim: int, inverse: bool) -> Tensor:
     return torch.empty_like(x, memory_format=torch.contiguous_format)
 
 
-def _keep(ctx: Any, inputs: tuple[Tensor, int, bool], output: Tensor) -> None:
+def _setup_context(ctx: Any, inputs: tuple[Tensor, int, bool], output: Tensor) -> None:
     _, ctx.dim, ctx.inverse = inputs
 
 
 def _backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor, None, None]:
-    # The gradient of each transform is the other.
+    # The gradient of an orthonormal transform is its inverse.
     if _route.wants_plain_gradient(grad_output):
         return by_torch_dct("dct" if ctx.inverse else "idct", grad_output, ctx.dim), None, None
     return _operator(grad_output, ctx.dim, not ctx.inverse), None, None
 
 
-_operator.register_autograd(_backward, setup_context=_keep)
+_operator.register_autograd(_backward, setup_context=_setup_context)
 
 
 def transform(x: Tensor, dim: int, inverse: bool) -> Tensor:
