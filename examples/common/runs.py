@@ -188,10 +188,12 @@ def capture(part: Part) -> dict[str, Tensor]:
         return {name: whole(value) for name, value in part.state_dict().items()}
     if isinstance(part, torch.Generator):
         return {"state": part.get_state()}
-    states = enumerate(
-        part.state.get(p, {}) for group in part.param_groups for p in group["params"]
-    )
+    states = enumerate(part.state.get(p, {}) for p in _trained(part))
     return {f"{i}.{name}": whole(value) for i, state in states for name, value in state.items()}
+
+
+def _trained(optimizer: torch.optim.Optimizer) -> list[Tensor]:
+    return [p for group in optimizer.param_groups for p in group["params"]]
 
 
 def restore(part: Part, state: Any, at: str) -> None:
