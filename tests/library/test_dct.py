@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -343,6 +343,18 @@ def test_cache_survives_function_transforms(empty_cache: None) -> None:
     torch.func.functionalize(partial(dct, dim=-1))(normal(3, 11))
     torch.func.vmap(torch.func.grad(lambda x: dct(x, dim=-1).square().sum()))(normal(3, 11))
     step()
+
+
+@pytest.mark.parametrize("n", [600, 601])
+@pytest.mark.parametrize("transform", [dct, idct])
+def test_cache_filled_by_compiled_code(
+    empty_cache: None, fresh_dynamo: None, transform: Callable[..., torch.Tensor], n: int
+) -> None:
+    x = normal(3, n)
+    expected = scipy_dct(x) if transform is dct else scipy_idct(x)
+    along_the_last = partial(transform, dim=-1)
+    assert_close(torch.compile(along_the_last, backend="aot_eager", fullgraph=True)(x), expected)
+    assert_close(along_the_last(x), expected)
 
 
 # --- Edges --------------------------------------------------------------------------------------
