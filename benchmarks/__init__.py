@@ -1,1 +1,1 @@
-"""Measurements behind the numbers in ``docs/benchmarks.md``; run them with ``python -m``."""
+"""The measurements of ``docs/benchmarks.md``; run them with ``python -m``."""

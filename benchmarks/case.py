@@ -1,4 +1,4 @@
-"""What a benchmark case is made of."""
+"""The parts of a benchmark case."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Operation:
         return run
 
     def compiled(self, fullgraph: bool = True) -> Operation:
-        """Return the same operation behind ``torch.compile``; modules are compiled in place."""
+        """Return the same operation compiled; modules are compiled in place."""
         for module in self.modules:
             module.compile(fullgraph=fullgraph, dynamic=False)
         if self.modules:
@@ -166,7 +166,7 @@ def first(output: Any) -> Tensor:
 
 
 def full_precision(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """Let a function that refuses half precision take it, by a cast there and back."""
+    """Cast to fp32 and back around a function that does not support half precision."""
 
     def run(x: Tensor, *others: Any) -> Tensor:
         if x.dtype not in (torch.float16, torch.bfloat16):

@@ -1,4 +1,4 @@
-"""Where one way stops beating another on this machine: ``python -m benchmarks --crossover``.
+"""The sizes at which one way becomes the faster one: ``python -m benchmarks --crossover``.
 
 The thresholds of ``skelfreq/functional/_route.py`` come from these tables. About 2 million numbers
 per call; the contenders take turns; a ratio above 1 means that the first way is faster. With

@@ -90,8 +90,10 @@ class MampShaped(nn.Module):
         """Prediction [N, L, 3 · patch_frames] and mask [N, L], tokens time-major."""
         x = self.embed(clip).permute(0, 2, 3, 1) + self.temp_embed + self.pos_embed
         tokens = x.flatten(1, 2)
-        kept = int(tokens.shape[1] * (1 - self.mask_ratio))  # 74 of 750: 1 - 0.9 is below 0.1
-        visible, mask, restore = argsort_masking(tokens, kept, noise)
+        num_visible = int(
+            tokens.shape[1] * (1 - self.mask_ratio)
+        )  # 74 of 750: 1 - 0.9 is below 0.1
+        visible, mask, restore = argsort_masking(tokens, num_visible, noise)
         for block in self.blocks:
             visible = block(visible)
         visible = self.decoder_embed(self.norm(visible))

@@ -47,13 +47,13 @@ class Plan:
 def measure(case: Case, plan: Plan) -> list[Record]:
     """Return a record for each pass of ``case``."""
     with warnings.catch_warnings():
-        # What compilers say about themselves, and about the complex numbers of the peers.
+        # Warnings of compilers, also about the complex numbers of the peers.
         warnings.simplefilter("ignore")
         workload = case.build(case.shape, plan.setting)
         candidate, peers = workload.candidate, dict(workload.peers)
         if plan.mode == COMPILED:
             torch._dynamo.reset()
-            torch._inductor.config.compile_threads = 1  # no pool beside what is timed
+            torch._inductor.config.compile_threads = 1  # no pool of processes during the timing
             candidate = candidate.compiled()
             if plan.compile_peers:
                 peers |= compiled_peers(peers)
@@ -148,12 +148,12 @@ def runner(
 
 
 def upstream_for(operation: Operation, setting: Setting) -> Tensor:
-    """Draw the gradient that comes in from behind."""
+    """Draw the upstream gradient."""
     return setting.normal(*first(operation.forward()).shape, seed=3)
 
 
 def target_of(targets: tuple[Target, ...], peer: str, mode: str, pass_: str) -> float | None:
-    """Return the ratio aimed at, if any."""
+    """Return the target ratio, if any."""
     for target in targets:
         if (target.peer, target.mode, target.pass_) == (peer, mode, pass_):
             return target.ratio
@@ -161,9 +161,9 @@ def target_of(targets: tuple[Target, ...], peer: str, mode: str, pass_: str) -> 
 
 
 def moved_bytes(workload: Workload, pass_: str) -> int | None:
-    """Bytes that no implementation can avoid: inputs and outputs, once each.
+    """Least bytes to read and write: inputs and outputs, once each.
 
-    With backward, the gradients that come in and go out as well.
+    With backward, incoming and outgoing gradients as well.
     """
     if workload.moved_bytes or not workload.candidate.tensors:
         return workload.moved_bytes
@@ -175,7 +175,7 @@ def moved_bytes(workload: Workload, pass_: str) -> int | None:
 class FlopCount(TorchDispatchMode):
     """Sums torch's own counts of matrix products, convolutions and attention.
 
-    The counter that comes with torch also follows modules, and fails on leaves behind hooks.
+    The counter that comes with torch also follows modules, and fails on tensors with hooks.
     """
 
     total = 0
@@ -192,7 +192,7 @@ class FlopCount(TorchDispatchMode):
 
 def product_flop(run: Callable[[], object]) -> int | None:
     """FLOP of the matrix products of an eager call; None where it has none."""
-    # A compiled module refuses to run under a mode.
+    # A compiled module does not run under a dispatch mode.
     with torch.compiler.set_stance("force_eager"), FlopCount() as counter:
         run()
     return counter.total or None

@@ -1,7 +1,7 @@
 """Peak extra memory of one call.
 
-Bytes allocated beyond inputs, parameters and the incoming gradient, at the peak of the call;
-outputs and returned gradients count. Bases that stay cached after a first call do not.
+Bytes allocated in addition to inputs, parameters and the upstream gradient, at the peak of the
+call; outputs and returned gradients count. Bases that stay cached after a first call do not.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What other projects compute, written from their descriptions in as plain a form as theirs.
+"""The computations of other projects, written from their descriptions, as plain as theirs.
 
 They are the denominators of the suite: every function here is compared with an independent
 reference in ``tests/benchmarks/test_peers.py``, since a ratio to something else would mean nothing.
@@ -82,15 +82,15 @@ def fs_vae_band_loop(
 def adaptive_spectral_block(
     x: Tensor, weight: Tensor, masked_weight: Tensor, threshold: Tensor
 ) -> Tensor:
-    """TSLANet's block on ``x`` [B, N, C]: two complex filters, one behind an energy mask.
+    """TSLANet's block on ``x`` [B, N, C]: two complex filters, one of them masked by energy.
 
     Filters [C, 2]; ``threshold`` [1] gets that project's straight-through gradient.
     """
     spectrum = torch.fft.rfft(x, dim=1, norm="ortho")
     energy = torch.abs(spectrum).pow(2).sum(-1)
     normalised = energy / (energy.median(dim=1, keepdim=True)[0] + 1e-6)
-    kept = (normalised > threshold).to(x.dtype)
-    mask = ((kept - threshold).detach() + threshold).unsqueeze(-1)
+    hard = (normalised > threshold).to(x.dtype)
+    mask = ((hard - threshold).detach() + threshold).unsqueeze(-1)
     filtered = spectrum * torch.view_as_complex(weight)
     filtered = filtered + spectrum * mask * torch.view_as_complex(masked_weight)
     return torch.fft.irfft(filtered, n=x.shape[1], dim=1, norm="ortho")
@@ -136,7 +136,7 @@ def ema_loop(target: nn.Module, online: nn.Module, momentum: float) -> None:
 
 
 def argsort_masking(
-    tokens: Tensor, kept: int, noise: Tensor | None = None
+    tokens: Tensor, num_visible: int, noise: Tensor | None = None
 ) -> tuple[Tensor, Tensor, Tensor]:
     """MAE's random masking of ``tokens`` [N, L, D]: visible tokens, mask [N, L], ids_restore."""
     batch, length, width = tokens.shape
@@ -144,8 +144,8 @@ def argsort_masking(
         noise = torch.rand(batch, length, device=tokens.device)
     shuffle = torch.argsort(noise, dim=1)
     restore = torch.argsort(shuffle, dim=1)
-    keep = shuffle[:, :kept]
+    keep = shuffle[:, :num_visible]
     visible = torch.gather(tokens, 1, keep.unsqueeze(-1).repeat(1, 1, width))
     mask = torch.ones(batch, length, device=tokens.device)
-    mask[:, :kept] = 0
+    mask[:, :num_visible] = 0
     return visible, torch.gather(mask, 1, restore), restore

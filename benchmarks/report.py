@@ -24,7 +24,7 @@ def table(header: list[str], rows: Iterable[list[str]]) -> str:
 
 
 def rows_of(record: Record, note: str = "") -> list[list[str]]:
-    """Return a row for each peer; what belongs to the candidate stands in the first alone."""
+    """Return a row for each peer; only the first has the candidate's own cells."""
     name = f"{record.case} {note}".strip()
     own = [name, f"{record.mode} {record.dtype} {record.pass_}", milliseconds(record.seconds)]
     if record.clips:
@@ -105,7 +105,7 @@ def summary(report: Report) -> str:
 
 
 def warnings_of(report: Report) -> list[str]:
-    """Return what makes the numbers doubtful."""
+    """Return the reasons to doubt the numbers."""
     lines = []
     if report.machine["device"] == "cpu" and report.machine["load"] > BUSY_LOAD:
         lines.append(f"load average {report.machine['load']} at the start")
@@ -117,14 +117,14 @@ def warnings_of(report: Report) -> list[str]:
 
 
 def comparison(old: Report, new: Report) -> str:
-    """Return old and new medians with their change, marked where it is beyond noise.
+    """Return old and new medians with their change, marked where it is larger than noise.
 
     A change that a busy machine may have made is marked as that.
     """
     doubtful = disturbed(old.records) | disturbed(new.records)
     rows = [["case", "old ms", "new ms", "new / old", ""]]
-    for before, after, change, beyond in compare(old, new):
-        verdict = "" if not beyond else "slower" if change > 1 else "faster"
+    for before, after, change, significant in compare(old, new):
+        verdict = "" if not significant else "slower" if change > 1 else "faster"
         if verdict and after.key in doubtful:
             verdict = "busy"
         medians = milliseconds(before.seconds), milliseconds(after.seconds)

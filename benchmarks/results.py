@@ -104,7 +104,7 @@ class Record:
 
     @property
     def memory_verdict(self) -> str:
-        """Whether the memory target is kept; empty without one."""
+        """Whether the memory target is met; empty without one."""
         if self.memory is None or self.memory_target is None:
             return ""
         return "met" if self.memory <= self.memory_target else "missed"
@@ -221,9 +221,9 @@ def disturbed(records: list[Record]) -> dict[str, str]:
 
 
 def compare(old: Report, new: Report) -> list[tuple[Record, Record, float, bool]]:
-    """Pair records of both reports: (old, new, new time / old time, beyond noise).
+    """Pair records of both reports: (old, new, new time / old time, larger than noise).
 
-    A change is beyond noise when the two inter-quartile ranges do not touch and the medians
+    A change is larger than noise when the two inter-quartile ranges do not touch and the medians
     differ by more than 5 %.
     """
     before = {record.key: record for record in old.records}

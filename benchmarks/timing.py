@@ -88,7 +88,7 @@ def interleaved_medians(
 
 
 class OtherWork:
-    """Cores that other processes kept busy since this was made; None where that is unknown."""
+    """Cores used by other processes since construction; None where that is unknown."""
 
     def __init__(self) -> None:
         self.start = self._now()

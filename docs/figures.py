@@ -235,7 +235,7 @@ def draw_gain_and_resample() -> Figure:
 
 
 def draw_losses() -> Figure:
-    """Show which reconstruction meets which target, and where the gradient stops."""
+    """Show which reconstruction is compared with which target, and where the gradient stops."""
     figure, axis = plt.subplots(figsize=(10, 3.7))
     axis.set(xlim=(0, 12), ylim=(0.1, 4.0), title="The terms of FD-MAE's loss")
     axis.axis("off")
@@ -246,12 +246,12 @@ def draw_losses() -> Figure:
     for y, colour, name, frames, note in rows:
         box(axis, 1.2, y, f"{name}\n{frames}", colour, 2.1, 1.1)
         box(axis, 4.4, y + 0.42, "signal φ(S')", colour, 2.0, 0.6)
-        box(axis, 4.4, y - 0.42, "bands high, low", colour, 2.0, 0.6)
+        box(axis, 4.4, y - 0.42, "bands low, high", colour, 2.0, 0.6)
         for offset in (0.42, -0.42):
             arrow(axis, (2.25, y), (3.4, y + offset))
         box(axis, 10.6, y + 0.42, "motion d(S)", GREEN, 2.2, 0.6)
         box(axis, 10.6, y - 0.42, "its bands F", GREEN, 2.2, 0.6)
-        for offset, text in ((0.42, "L_m: squared error"), (-0.42, "L_mf: |high|, low²")):
+        for offset, text in ((0.42, "L_m: squared error"), (-0.42, "L_mf: low², |high|")):
             arrow(axis, (5.4, y + offset), (9.5, y + offset), arrowstyle="<|-|>", color=colour)
             axis.text(7.75, y + offset + 0.1, text + note, ha="center", fontsize=11)
     arrow(axis, (5.65, 1.32), (5.65, 3.52), arrowstyle="<|-|>")
@@ -260,24 +260,25 @@ def draw_losses() -> Figure:
 
 
 def draw_frest() -> Figure:
-    """Show which bins of a noisy trajectory pass the threshold, and what they say alone."""
+    """Show which bins of a noisy trajectory pass the threshold, and their signal alone."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4), width_ratios=(1, 1.1))
     theta, clean = 12.0, wave()
     generator = torch.Generator().manual_seed(1)
     noisy = clean + 0.04 * torch.randn(FRAMES, generator=generator, dtype=torch.float64)
     mean = noisy.mean()
     re, im = rdft(noisy - mean, dim=-1)
-    kept = adaptive_spectral_mask(re[None], im[None], theta, dim=1, channel_dim=0)[0]
-    low = irdft(re * kept, im * kept, FRAMES, dim=-1) + mean
+    mask = adaptive_spectral_mask(re[None], im[None], theta, dim=1, channel_dim=0)[0]
+    low = irdft(re * mask, im * mask, FRAMES, dim=-1) + mean
     left.plot(seconds(FRAMES), noisy, color=GREY, lw=1, label="with noise of 4 cm")
     left.plot(seconds(FRAMES), low, color=BLUE, lw=2, label="bins that pass, alone")
     left.set(title="Height of a waving hand", xlabel="time (s)", ylabel="height (m)")
     left.legend(frameon=False, loc="upper left")
     left.set_ylim(top=1.9)
     energy = re.square() + im.square()
-    relative = (energy / (energy.sort().values[(len(energy) - 1) // 2] + 1e-6))[1:]
+    median = energy.sort().values[(len(energy) - 1) // 2]
+    relative = (energy / (median + 1e-6 * energy.mean()))[1:]
     hertz = torch.arange(1, len(re)) * RATE / FRAMES
-    colours = [BLUE if bit else GREY for bit in kept[1:]]
+    colours = [BLUE if bit else GREY for bit in mask[1:]]
     right.bar(hertz, relative, width=0.2, color=colours)
     right.axhline(theta, color=ORANGE)
     right.text(15, theta * 1.2, "threshold θ", color=ORANGE, ha="right")

@@ -18,7 +18,7 @@ from skelfreq.nn import (
     cosine_momentum,
 )
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "SSFRM",

@@ -18,7 +18,7 @@ R = TypeVar("R")
 
 
 def named_options(function: Callable[P, R]) -> Callable[P, R]:
-    """Make the message for too many positional arguments say which ones need their name."""
+    """Name the keyword-only options in the error for too many positional arguments."""
     parameters = signature(function).parameters.values()
     accepted = [p.name for p in parameters if p.kind is not Parameter.KEYWORD_ONLY]
     named = ", ".join(f"{p.name}=" for p in parameters if p.kind is Parameter.KEYWORD_ONLY)
@@ -67,7 +67,7 @@ def check_integer(name: str, x: Tensor) -> None:
 def check_int(name: str, value: SupportsIndex, low: int, high: int | None = None) -> int:
     """Return ``value`` as an int; raise unless it is an integer in ``[low, high]``."""
     if not isinstance(value, (int, torch.SymInt)) or isinstance(value, bool):
-        # numpy's integers know their index; bool and tensors are refused.
+        # numpy's integers have __index__; bool and tensors are not accepted.
         if isinstance(value, (bool, Tensor)) or not hasattr(value, "__index__"):
             raise TypeError(f"{name} must be an integer, got {value!r}.")
         value = operator.index(value)
@@ -128,7 +128,7 @@ def compute_dtype(x: Tensor) -> torch.dtype:
 def autocast_off(x: Tensor) -> AbstractContextManager[object]:
     """Return a context in which autocast does not touch ``x``'s device."""
     kind = x.device.type
-    # torch 2.6's compiler cannot trace the first question; what it traces has autocast.
+    # torch 2.6's compiler cannot trace is_autocast_available; devices with a compiler have it.
     known = torch.compiler.is_compiling() or torch.amp.is_autocast_available(kind)
     if known and torch.is_autocast_enabled(kind):
         return torch.autocast(kind, enabled=False)

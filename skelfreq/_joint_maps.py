@@ -67,7 +67,7 @@ def _parts(layout: SkeletonLayout) -> list[str]:
 
 
 def _weights(part: str, parts: list[str]) -> dict[int, float] | None:
-    """Return source joints with weights that add up to 1, or None if ``part`` can't be had."""
+    """Return source joints with weights that add up to 1, or None where there are none."""
     if part in parts:
         return {parts.index(part): 1.0}
     terms = [_weights(near, parts) for near in _MEAN_OF.get(part, ())]
@@ -110,7 +110,7 @@ def convert_layout(
     A joint of ``target`` is the joint of ``source`` that is the same part of the body. Where
     ``source`` lacks it, it is the mean of its neighbours: the hip centre of both hips, the shoulder
     centre (base of the neck) of both shoulders, the spine of hip centre and shoulder centre, the
-    neck of shoulder centre and head. The nose is taken for a missing head.
+    neck of shoulder centre and head. The nose replaces a missing head.
 
     ===============  ===================================================
     target           sources
@@ -133,7 +133,7 @@ def convert_layout(
     Returns
     -------
     Tensor
-        A new tensor of the dtype of ``x``. Joints that are taken over are bit-equal.
+        A new tensor of the dtype of ``x``. Joints that are copied are bit-equal.
 
     Shape
     -----

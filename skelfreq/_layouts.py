@@ -46,8 +46,8 @@ _LAYOUTS = {
             ("spine base", "spine middle", "neck", "head", *_sides(*_ARM), *_sides(*_LEG),
              "spine shoulder",
              "left hand tip", "left thumb", "right hand tip", "right thumb"),
-            # The finger tip hangs on the thumb and the thumb on the hand, as in ST-GCN; pyskl joins
-            # both to the hand instead.
+            # The finger tip is joined to the thumb and the thumb to the hand, as in ST-GCN; pyskl
+            # joins both to the hand.
             ((0, 1), (1, 20), (2, 20), (3, 2), (4, 20), (5, 4), (6, 5), (7, 6), (8, 20), (9, 8),
              (10, 9), (11, 10), (12, 0), (13, 12), (14, 13), (15, 14), (16, 0), (17, 16), (18, 17),
              (19, 18), (21, 22), (22, 7), (23, 24), (24, 11)),

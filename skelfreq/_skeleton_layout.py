@@ -33,7 +33,7 @@ class SkeletonLayout:
 
     Source
     ------
-    The four fields are those that graph networks for skeletons keep per data set (ST-GCN, Yan et
+    The four fields are those that graph networks for skeletons define per data set (ST-GCN, Yan et
     al., AAAI 2018, section 3.2); see :func:`get_layout` for the orders themselves.
 
     Examples

@@ -230,6 +230,6 @@ def from_nctv(x: Tensor | np.ndarray, axes: str, num_persons: int | None = None)
                 f"got {axes!r}."
             )
     persons = " ".join(letter for letter in "NM" if letter in axes)
-    # The batch size is spelled out: it is ambiguous for an empty tensor.
+    # The batch size is explicit: it is ambiguous for an empty tensor.
     sizes = {letter: size for letter, size in sizes.items() if letter in axes}
     return rearrange(x, f"({persons}) C T V -> {' '.join(axes)}", **sizes)

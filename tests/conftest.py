@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -14,7 +15,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from skelfreq.functional import _route
+# Helper modules assert too; by itself pytest rewrites only test files and this one.
+pytest.register_assert_rewrite("cases", "frest_blocks", "tolerances", "transform_cases")
+
+from skelfreq.functional import _route  # noqa: E402
 
 settings.register_profile(
     "local", deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow]
@@ -22,16 +26,29 @@ settings.register_profile(
 settings.register_profile("ci", settings.get_profile("local"), derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 
-# The tensors here are small: more threads would only wait for each other.
+# The tensors here are small: more threads are slower.
 torch.set_num_threads(1)
 
 # 1, 2, odd, prime, the frame counts of the field, and both sides of the FFT crossovers.
 LENGTHS = (1, 2, 3, 4, 5, 7, 16, 25, 30, 31, 64, 97, 100, 120, 128, 129, 300, 512, 513)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--shuffle", type=int, metavar="SEED", help="run the tests in the random order of SEED"
+    )
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    seed = config.getoption("--shuffle")
+    if seed is not None:
+        random.Random(seed).shuffle(items)
+
+
 @pytest.fixture(scope="session")
 def own_compile_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep the session from compiled code on disk: it would hide a changed gradient."""
+    """Use an own cache of compiled code: an old one would hide a changed gradient."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path_factory.mktemp("inductor")))
         yield
@@ -61,7 +78,7 @@ def route(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> st
 
 @pytest.fixture(scope="session")
 def golden_path() -> Path:
-    """Where the stored results of other projects lie."""
+    """Return the folder of stored results of other projects."""
     return Path(__file__).parent / "golden"
 
 

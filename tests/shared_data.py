@@ -1,4 +1,4 @@
-"""Published data that lies beside the checkout or where ``SKELFREQ_DATA`` says."""
+"""Published data beside the checkout or in the folder ``SKELFREQ_DATA``."""
 
 from __future__ import annotations
 

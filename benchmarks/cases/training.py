@@ -1,4 +1,4 @@
-"""What surrounds the layers in training: masking, the moving average, a whole step."""
+"""Training: masking, the moving average, a complete step."""
 
 from __future__ import annotations
 
@@ -20,8 +20,10 @@ from benchmarks.case import (
 )
 from benchmarks.mamp import MampShaped
 from benchmarks.peers import argsort_masking, ema_loop
+from examples.common.runs import Cell
+from examples.common.scale import Scale
 from examples.fd_mae.config import PRESETS, Config
-from examples.fd_mae.pretrain import Pretraining
+from examples.fd_mae.train import Pretraining
 from skelfreq import EMADualPath, TubeMasking
 
 ARGSORT, LOOP = "argsort + gather", "parameter loop"
@@ -34,13 +36,13 @@ def build_masking(shape: tuple[int, ...], setting: Setting) -> Workload:
     """Draw a mask and take the visible tokens of [N, T_p, V, D]."""
     tokens = setting.normal(*shape)
     masking = TubeMasking(shape[2])
-    kept = shape[1] * (shape[2] - masking.num_masked)
+    num_visible = shape[1] * (shape[2] - masking.num_masked)
 
     def candidate(tokens: Tensor) -> Tensor:
         return masking(tokens).gather(tokens)
 
     def peer(tokens: Tensor) -> Tensor:
-        return argsort_masking(tokens.flatten(1, 2), kept)[0]
+        return argsort_masking(tokens.flatten(1, 2), num_visible)[0]
 
     return Workload(Operation(candidate, (tokens,)), {ARGSORT: Operation(peer, (tokens,))}, tokens)
 
@@ -86,7 +88,11 @@ def build_step(shape: tuple[int, ...], setting: Setting) -> Workload:
     if tiny:
         sizes = {"width": 16, "decoder_width": 16, "depth": 1}
         config = Config(**{**config.to_dict(), **sizes, "ssfrm_width": 8, "cutoff": 2})
-    run = Pretraining(config, clip.cpu(), setting.device)
+    run = Pretraining(config, clip.cpu(), Cell(scale=Scale(setting.device)))
+
+    def step() -> None:
+        run.accumulate(clip)
+        run.update(LEARNING_RATE)
 
     def precisely(step: Callable[[], object]) -> Callable[[], None]:
         half = setting.dtype != torch.float32
@@ -102,7 +108,7 @@ def build_step(shape: tuple[int, ...], setting: Setting) -> Workload:
         network = MampShaped(shape[2], shape[3], **sizes, fused=fused).to(setting.device)
         peers[name] = Operation(precisely(mamp_step(network, clip)), modules=(network,))
     networks = (run.dual.online, run.dual.target) if run.dual else (run.network,)
-    candidate = Operation(precisely(lambda: run.step(clip, LEARNING_RATE)), modules=networks)
+    candidate = Operation(precisely(step), modules=networks)
     return Workload(candidate, peers, clip)
 
 

@@ -2,79 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-import matplotlib
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 import torch
 
-from examples.fs_vae.pipeline import Result
-
-BLUE, ORANGE = "#0b6fb8", "#d1662f"
+from examples.common.plots import BLUE, ORANGE, legend, panels, save, spread
 
 
-def draw_confusion(result: Result, class_names: tuple[str, ...], path: Path) -> None:
+def draw_confusion(title: str, result: Mapping[str, Any], path: Path) -> None:
     """Zero-shot decisions among the unseen classes: rows are true, columns chosen classes."""
-    column = {c: i for i, c in enumerate(result.unseen)}
-    counts = torch.zeros(len(column), len(column))
-    for true, chosen in zip(result.target.tolist(), result.pred.tolist(), strict=True):
-        counts[column[true], column[chosen]] += 1
+    classes, names = list(result["unseen"]), result["names"]
+    counts = torch.zeros(len(classes), len(classes))
+    for true, chosen in zip(result["target"], result["pred"], strict=True):
+        counts[classes.index(true), classes.index(chosen)] += 1
     share = counts / counts.sum(1, keepdim=True).clamp(min=1)
-    names = [class_names[c] for c in result.unseen]
-    size = 3.2 + 0.55 * len(names)
-    figure, axis = plt.subplots(figsize=(size + 0.8, size), layout="constrained")
+    size = 3.6 + 0.7 * len(names)
+    figure, (axis,) = panels(size=(size + 1.2, size))
     image = axis.imshow(share.numpy(), cmap="Blues", vmin=0, vmax=1)
-    for row in range(len(names)):
-        for col in range(len(names)):
-            axis.text(
-                col,
-                row,
-                f"{int(counts[row, col])}",
-                ha="center",
-                va="center",
-                color="white" if share[row, col] > 0.5 else "black",
-            )
+    for row, col in torch.cartesian_prod(*[torch.arange(len(names))] * 2).tolist():
+        colour = "white" if share[row, col] > 0.5 else "black"
+        axis.text(col, row, f"{int(counts[row, col])}", ha="center", va="center", color=colour)
     axis.set_xticks(range(len(names)), names, rotation=40, ha="right")
     axis.set_yticks(range(len(names)), names)
-    accuracy = result.metrics["zero-shot"]
-    axis.set(
-        title=f"Unseen classes, zero-shot accuracy {accuracy:.1%}\n(chance {1 / len(names):.1%})",
-        xlabel="chosen class",
-        ylabel="true class",
-    )
+    accuracy, chance = result["scores"]["zero-shot"], 1 / len(names)
+    axis.set_title(f"{title}: zero-shot {accuracy:.1%}\n(chance {chance:.1%})")
+    axis.set(xlabel="chosen class", ylabel="true class")
     figure.colorbar(image, ax=axis, shrink=0.8, label="share of the true class")
-    _save(figure, path)
+    save(figure, path)
 
 
-def draw_sweep(curves: dict[str, dict[float, list[dict[str, float]]]], path: Path) -> None:
+def draw_sweep(curves: Mapping[str, Mapping[float, Sequence[Any]]], path: Path) -> None:
     """Zero-shot accuracy and H against each setting: mean and standard error over the runs."""
-    figure, axes = plt.subplots(
-        1, len(curves), figsize=(4.4 * len(curves), 3.6), layout="constrained", squeeze=False
-    )
-    for axis, (name, curve) in zip(axes[0], curves.items(), strict=True):
-        values = sorted(curve)
-        for metric, colour in (("zero-shot", BLUE), ("harmonic", ORANGE)):
-            runs = torch.tensor([[100 * run[metric] for run in curve[v]] for v in values])
-            error = runs.std(1) / runs.shape[1] ** 0.5 if runs.shape[1] > 1 else 0 * runs[:, 0]
-            label = {"zero-shot": "zero-shot accuracy", "harmonic": "H (gating)"}[metric]
-            axis.errorbar(
-                range(len(values)),
-                runs.mean(1).numpy(),
-                error.numpy(),
-                marker="o",
-                capsize=3,
-                color=colour,
-                label=label,
-            )
-        axis.set_xticks(range(len(values)), [f"{v:g}" for v in values])
+    figure, axes = panels(columns=len(curves))
+    for axis, (name, curve) in zip(axes, curves.items(), strict=True):
+        for metric, label, colour, dash in (
+            ("zero-shot", "zero-shot accuracy", BLUE, "-"),
+            ("harmonic", "H (gating)", ORANGE, "--"),
+        ):
+            runs = 100 * torch.tensor([[scores[metric] for scores in curve[v]] for v in curve]).mT
+            spread(axis, range(len(curve)), runs, True, color=colour, linestyle=dash, label=label)
+        axis.set_xticks(range(len(curve)), [f"{value:g}" for value in curve])
         axis.set(title=f"Sensitivity to {name}", xlabel=name, ylabel="per cent")
-        axis.set_ylim(bottom=0)
-        axis.legend(fontsize=8)
-    _save(figure, path)
-
-
-def _save(figure: plt.Figure, path: Path) -> None:
-    figure.savefig(path, dpi=130)
-    plt.close(figure)
+        legend(axis)
+    save(figure, path)

@@ -10,11 +10,7 @@ from torch import Tensor, nn
 
 from examples.fs_vae.config import Config
 from skelfreq import FreqEnhance
-from skelfreq.functional import (
-    calibrated_alignment_loss,
-    kl_to_standard_normal,
-    reparameterize,
-)
+from skelfreq.functional import calibrated_alignment_loss, kl_to_standard_normal, reparameterize
 
 
 class Encoder(nn.Module):
@@ -57,20 +53,11 @@ class CrossModalVAE(nn.Module):
         self.to_text = _decoder(config.latent, text_width, config.decoder_relu)
 
     def forward(self, s: Tensor, t: Tensor, generator: torch.Generator | None = None) -> Outputs:
-        mu_s, logvar_s = self.skeleton(s)
-        mu_t, logvar_t = self.text(t)
-        z_s = self.sample(mu_s, logvar_s, generator)
-        z_t = self.sample(mu_t, logvar_t, generator)
-        return Outputs(
-            mu_s,
-            logvar_s,
-            mu_t,
-            logvar_t,
-            self.to_skeleton(z_s),
-            self.to_text(z_t),
-            self.to_skeleton(z_t),
-            self.to_text(z_s),
-        )
+        latents = (*self.skeleton(s), *self.text(t))
+        z_s = self.sample(*latents[:2], generator)
+        z_t = self.sample(*latents[2:], generator)
+        own = (self.to_skeleton(z_s), self.to_text(z_t))
+        return Outputs(*latents, *own, self.to_skeleton(z_t), self.to_text(z_s))
 
     def sample(self, mu: Tensor, logvar: Tensor, generator: torch.Generator | None) -> Tensor:
         """Draw latents; with ``shared_noise`` one number serves all dimensions of a sample."""
@@ -131,15 +118,8 @@ def _triplet(target: Tensor, decoded: Tensor, permutation: Tensor | None) -> Ten
 def _enhance(width: int, config: Config) -> nn.Module:
     if config.enhance == "none":
         return nn.Identity()
-    return FreqEnhance(
-        width,
-        dim=-1,
-        num_bands=config.num_bands,
-        split=config.split,
-        strength=config.strength,
-        learnable=config.enhance,
-        last=config.last,
-    )
+    options = {"num_bands": config.num_bands, "split": config.split, "strength": config.strength}
+    return FreqEnhance(width, dim=-1, learnable=config.enhance, last=config.last, **options)
 
 
 def _decoder(latent: int, width: int, relu: bool) -> nn.Module:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
+from examples.common.runs import Cell
+from examples.common.training import Loop
 from examples.fs_vae.config import Config
 from examples.fs_vae.features import Features
-from examples.fs_vae.model import CrossModalVAE, Weights, loss_of
+from examples.fs_vae.model import CrossModalVAE, Outputs, Weights, loss_of
 
 
 def schedule(config: Config, progress: float) -> Weights:
@@ -23,32 +24,57 @@ def schedule(config: Config, progress: float) -> Weights:
 
 
 def train_cycles(
-    features: Features, text: Tensor, config: Config, device: str = "cpu"
-) -> Iterator[CrossModalVAE]:
-    """Train, and yield a copy of the model after every cycle.
+    features: Features,
+    text: Tensor,
+    config: Config,
+    cell: Cell | None = None,
+    name: str = "auto-encoders",
+    judge: Callable[[CrossModalVAE], float] | None = None,
+) -> tuple[CrossModalVAE, list[float]]:
+    """Train; return the model of the last cycle, or of the one that ``judge`` puts first.
 
-    ``text`` is [classes, text width], a row for every class number.
+    ``text`` is [classes, text width], a row for every class number. The second result is what
+    ``judge`` said of each cycle.
     """
+    cell = cell or Cell()
+    scale = cell.scale
     torch.manual_seed(config.seed)
-    generator = torch.Generator(device).manual_seed(config.seed)
-    s = features.train.x.to(device)
-    t = text[features.train.labels].to(device)
-    model = CrossModalVAE(s.shape[1], t.shape[1], config).to(device)
+    generator = torch.Generator(scale.device).manual_seed(config.seed)
+    s = features.train.x.to(scale.device)
+    t = text[features.train.labels].to(scale.device)
+
+    def build() -> CrossModalVAE:
+        return CrossModalVAE(s.shape[1], t.shape[1], config).to(scale.device)
+
+    model = build()
+    best = copy.deepcopy(model).eval()
+    called = scale.setup(model.train())
     optimizer = torch.optim.Adam(model.parameters(), lr=config.lr, fused=True)
-    epochs = config.cycles * config.cycle_epochs
-    bar = tqdm(total=epochs, desc="2 auto-encoders", unit="epoch", leave=False)
-    for _cycle in range(config.cycles):
-        model.train()
-        for epoch in range(config.cycle_epochs):
-            weights = schedule(config, epoch / config.cycle_epochs)
-            order = torch.randperm(len(s), generator=generator, device=device)
-            for batch in order.split(config.batch_size):
-                negatives = torch.randperm(len(batch), generator=generator, device=device)
-                out = model(s[batch], t[batch], generator)
-                loss = loss_of(out, s[batch], t[batch], weights, config, negatives)
-                optimizer.zero_grad()
-                loss.backward()
-                optimizer.step()
-            bar.update()
-        yield copy.deepcopy(model).eval()
-    bar.close()
+    loop = Loop(
+        cell, name, {"model": model, "best": best, "optimizer": optimizer}, generator,
+        epochs=config.cycles * config.cycle_epochs, count=len(s), batch_size=config.batch_size,
+    )  # fmt: skip
+    judged = [epoch["judged"] for epoch in loop.history if "judged" in epoch]
+    for rows in loop:
+        weights = schedule(config, loop.epoch % config.cycle_epochs / config.cycle_epochs)
+        optimizer.zero_grad()
+        for share in scale.shares(rows, called, generator):
+            negatives = torch.randperm(share.count, generator=generator, device=scale.device)
+            batch = share.rows
+            out = called(s[batch], t[batch], generator)
+            # A negative may be another process's sample: the loss needs the decodings of all.
+            whole = Outputs(*(scale.gather(x) for x in out))
+            goals = (scale.gather(s[batch]), scale.gather(t[batch]))
+            loss = loss_of(whole, *goals, weights, config, negatives)
+            scale.backward(share.count / len(rows) * loss)
+            loop.add({"loss": loss}, share)
+        optimizer.step()
+        if loop.index + 1 == loop.batches and (loop.epoch + 1) % config.cycle_epochs == 0:
+            current = scale.plain(model, build).eval()
+            if judge is not None:
+                judged.append(judge(current))
+                loop.note("judged", judged[-1])
+            if judge is None or judged[-1] > max(judged[:-1], default=-1.0):
+                best.load_state_dict(current.state_dict())
+            model.train()
+    return best, judged

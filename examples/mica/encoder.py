@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 
 from examples.mica.config import HEADS, Config
@@ -15,20 +16,17 @@ from skelfreq.skeletons import adjacency, get_layout
 class Block(nn.Module):
     """Graph convolution over joints, convolution over frames, spectral filter, residual."""
 
-    def __init__(
-        self, channels_in: int, channels: int, graph: Tensor, stride: int, config: Config
-    ) -> None:
+    def __init__(self, before: int, after: int, graph: Tensor, stride: int, config: Config) -> None:
         super().__init__()
-        self.register_buffer("graph", graph, persistent=False)
-        self.spatial = nn.Conv2d(channels_in, channels * len(graph), 1)
+        self.graph = nn.Buffer(graph, persistent=False)
+        self.spatial = nn.Conv2d(before, after * len(graph), 1)
+        size, padding = (config.kernel, 1), (config.kernel // 2, 0)
+        over_frames = nn.Conv2d(after, after, size, (stride, 1), padding)
         self.temporal = nn.Sequential(
-            nn.BatchNorm2d(channels),
-            nn.ReLU(),
-            nn.Conv2d(channels, channels, (config.kernel, 1), (stride, 1), (config.kernel // 2, 0)),
-            nn.BatchNorm2d(channels),
+            nn.BatchNorm2d(after), nn.ReLU(), over_frames, nn.BatchNorm2d(after)
         )
-        self.spectral = spectral_layer(channels, config)
-        self.shortcut = nn.Conv2d(channels_in, channels, 1, (stride, 1))
+        self.spectral = spectral_layer(after, config)
+        self.shortcut = nn.Conv2d(before, after, 1, (stride, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [N, C, T, V] to [N, channels, T / stride, V]."""
@@ -39,12 +37,11 @@ class Block(nn.Module):
 
 def spectral_layer(channels: int, config: Config) -> nn.Module:
     """Return the filter of a block: FreST, one of its halves, one of its filters, or nothing."""
-    layers = {"fres": FreS, "fret": FreT, "frest": FreST}
     if config.spectral == "none":
         return nn.Identity()
-    return layers[config.spectral](
-        channels, use_global=config.filters != "local", use_local=config.filters != "global"
-    )
+    layer = {"fres": FreS, "fret": FreT, "frest": FreST}[config.spectral]
+    filters = config.filters
+    return layer(channels, use_global=filters != "local", use_local=filters != "global")
 
 
 class Encoder(nn.Module):
@@ -52,23 +49,19 @@ class Encoder(nn.Module):
 
     def __init__(self, layout: str, config: Config) -> None:
         super().__init__()
-        graph = adjacency(get_layout(layout), "spatial")
+        graph = adjacency(get_layout(layout), "spatial").to(torch.get_default_dtype())
         self.norm = nn.BatchNorm1d(3 * graph.shape[-1])
-        widths = (3, *config.widths)
+        self.width = config.widths[-1]
+        sizes = enumerate(itertools.pairwise((3, *config.widths)))
         self.blocks = nn.Sequential(
-            *(
-                Block(before, after, graph, 1 if i == 0 else 2, config)
-                for i, (before, after) in enumerate(itertools.pairwise(widths))
-            )
+            *(Block(*size, graph, 2 if number else 1, config) for number, size in sizes)
         )
-        self.width = widths[-1]
 
     def forward(self, clips: Tensor) -> Tensor:
         """Return frame features."""
-        n, c, t, v = clips.shape
-        x = self.norm(clips.permute(0, 1, 3, 2).reshape(n, c * v, t))
-        x = x.reshape(n, c, v, t).permute(0, 1, 3, 2)
-        return self.blocks(x).mean(-1).transpose(1, 2)
+        x = self.norm(rearrange(clips, "n c t v -> n (c v) t"))
+        x = self.blocks(rearrange(x, "n (c v) t -> n c t v", c=clips.shape[1]))
+        return x.mean(-1).transpose(1, 2)
 
 
 class Embedding(nn.Module):
@@ -77,10 +70,9 @@ class Embedding(nn.Module):
     def __init__(self, encoder: Encoder, embedding: int) -> None:
         super().__init__()
         self.encoder = encoder
+        width = encoder.width
         self.project = nn.Sequential(
-            nn.Linear(encoder.width, encoder.width),
-            nn.ReLU(),
-            nn.Linear(encoder.width, embedding),
+            nn.Linear(width, width), nn.ReLU(), nn.Linear(width, embedding)
         )
 
     def forward(self, clips: Tensor) -> tuple[Tensor, Tensor]:
@@ -101,8 +93,7 @@ class Harmonizer(nn.Module):
 
     def forward(self, frames: Tensor, phrases: Tensor, present: Tensor) -> Tensor:
         """Return embeddings [N, embedding] from frames [N, T', width], phrases [N, L, text]."""
-        answer, _ = self.attention(
-            frames, phrases, phrases, key_padding_mask=~present, need_weights=False
-        )
+        options = {"key_padding_mask": ~present, "need_weights": False}
+        answer, _ = self.attention(frames, phrases, phrases, **options)
         aligned: Tensor = self.project((frames + answer).mean(1))
         return aligned

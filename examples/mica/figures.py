@@ -2,64 +2,55 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 import torch
 from torch import Tensor
 
-from examples.data.task import Labelled
+from examples.common.plots import BLUE, GREY, ORANGE, legend, panels, save, spread
+from examples.data.task import Labelled, Task
 from examples.mica.encoder import Encoder
 from examples.mica.train import MICA
-from skelfreq import FreS, FreST, FreT
+from skelfreq import FreS, FreT
 from skelfreq.functional import rdft
 
-BLUE, ORANGE, GREY = "#0b6fb8", "#d1662f", "#777777"
+
+def draw_model(model: MICA, task: Task, folder: Path, name: str) -> None:
+    """Draw everything about one trained model."""
+    layers = filters_of(model.encoder).values()
+    if layers:
+        draw_filters(model.encoder, task.test.clips, folder / f"{name}-filters.png")
+    if any(layer.local_weight is not None for layer in layers):
+        draw_kept(model.encoder, task.test, task.class_names, folder / f"{name}-kept.png")
+    draw_queue(model, task.test, folder / f"{name}-queue.png")
 
 
 def filters_of(encoder: Encoder) -> dict[str, FreS | FreT]:
     """Return the spectral blocks of the encoder by name."""
-    found: dict[str, FreS | FreT] = {}
-    for number, block in enumerate(encoder.blocks, 1):
-        layer = block.spectral
-        parts = (layer.fres, layer.fret) if isinstance(layer, FreST) else (layer,)
-        for part in parts:
-            if isinstance(part, (FreS, FreT)):
-                found[f"block {number} {type(part).__name__}"] = part
-    return found
+    return {
+        f"block {number} {type(layer).__name__}": layer
+        for number, block in enumerate(encoder.blocks, 1)
+        for layer in block.spectral.modules()
+        if isinstance(layer, (FreS, FreT))
+    }
 
 
 @torch.no_grad()
-def responses(encoder: Encoder, clips: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Return per block the gain of every frequency, and the share of kept frequencies per clip.
+def passes(encoder: Encoder, clips: Tensor) -> dict[str, tuple[FreS | FreT, Tensor, Tensor]]:
+    """Return every spectral block by name, with what it was given for the clips and returned."""
+    found = {}
+    names = {layer: name for name, layer in filters_of(encoder).items()}
 
-    The gain is measured: amplitude behind the block over amplitude in front of it, mean over
-    clips, channels and the axis that is not transformed.
-    """
-    gains: dict[str, Tensor] = {}
-    kept: dict[str, Tensor] = {}
+    def look(layer: FreS | FreT, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        found[names[layer]] = (layer, inputs[0], output)
 
-    def look(name: str, layer: FreS | FreT):
-        def hook(module: torch.nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            dim = -1 if isinstance(layer, FreS) else -2
-            before, after = (_amplitude(x, dim) for x in (inputs[0], output))
-            gains[name] = after / before.clamp(min=1e-12)
-            if layer.local_weight is not None:
-                kept[name] = layer.kept(inputs[0]).float().flatten(1).mean(1)
-
-        return hook
-
-    handles = [
-        layer.register_forward_hook(look(name, layer))
-        for name, layer in filters_of(encoder).items()
-    ]
+    handles = [layer.register_forward_hook(look) for layer in names]
     encoder.eval()(clips)
     for handle in handles:
         handle.remove()
-    return gains, kept
+    return found
 
 
 def _amplitude(x: Tensor, dim: int) -> Tensor:
@@ -67,44 +58,44 @@ def _amplitude(x: Tensor, dim: int) -> Tensor:
     return (re.square() + im.square()).movedim(dim, -1).flatten(0, -2).mean(0).sqrt()
 
 
+@torch.no_grad()
 def draw_filters(encoder: Encoder, clips: Tensor, path: Path) -> None:
-    """Measured gain of every spectral block at every frequency."""
-    gains, _ = responses(encoder, clips)
-    figure, axes = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained")
-    for axis, kind, unit in (
-        (axes[0], "FreS", "periods over the joints"),
-        (axes[1], "FreT", "periods over the clip"),
-    ):
-        for name, gain in gains.items():
+    """Amplitude after over amplitude before each block, mean of clips, channels, the other axis."""
+    kinds = {"FreS": ("periods over the joints", -1), "FreT": ("periods over the clip", -2)}
+    seen = passes(encoder, clips)
+    kinds = {k: v for k, v in kinds.items() if any(name.endswith(k) for name in seen)}
+    figure, axes = panels(columns=len(kinds))
+    for axis, (kind, (unit, dim)) in zip(axes, kinds.items(), strict=True):
+        for name, (_, *ends) in seen.items():
             if name.endswith(kind):
-                axis.plot(gain.numpy(), marker=".", label=name)
+                before, after = (_amplitude(x, dim) for x in ends)
+                gain = after / before.clamp(min=1e-12)
+                axis.plot(gain.numpy(), marker=".", label=name.removesuffix(kind))
         axis.axhline(1, color=GREY, linewidth=0.8)
         axis.set(title=f"{kind}: gain with its residual", xlabel=unit, ylabel="amplitude ratio")
-        if axis.lines[:-1]:
-            axis.legend(fontsize=8)
-    _save(figure, path)
+        legend(axis)
+    save(figure, path)
 
 
-def draw_kept(encoder: Encoder, data: Labelled, class_names: tuple[str, ...], path: Path) -> None:
+@torch.no_grad()
+def draw_kept(encoder: Encoder, data: Labelled, class_names: Sequence[str], path: Path) -> None:
     """Share of the frequencies that pass the adaptive mask, by class."""
-    _, kept = responses(encoder, data.clips)
-    height = 1.4 + 0.26 * len(class_names)
-    figure, axis = plt.subplots(figsize=(7.5, height), layout="constrained")
-    classes = sorted(set(data.labels.tolist()))
-    for shift, (kind, colour) in enumerate((("FreS", BLUE), ("FreT", ORANGE))):
-        parts = [share for name, share in kept.items() if name.endswith(kind)]
-        if parts:
-            share = torch.stack(parts).mean(0)
-            means = [100 * float(share[data.labels == c].mean()) for c in classes]
-            where = [i + 0.4 * shift - 0.2 for i in range(len(classes))]
-            axis.barh(where, means, 0.4, color=colour, label=kind)
-    axis.set_yticks(range(len(classes)), [class_names[c] for c in classes])
+    kept: dict[str, list[Tensor]] = {"FreS": [], "FreT": []}
+    for layer, x, _ in passes(encoder, data.clips).values():
+        if layer.local_weight is not None:
+            kept[type(layer).__name__].append(layer.kept(x).float().flatten(1).mean(1))
+    classes = range(len(class_names))
+    figure, (axis,) = panels(size=(8, 1.6 + 0.34 * len(classes)))
+    for shift, (kind, colour) in zip((-0.2, 0.2), (("FreS", BLUE), ("FreT", ORANGE)), strict=True):
+        if kept[kind]:
+            share = 100 * torch.stack(kept[kind]).mean(0)
+            means = [float(share[data.labels == c].mean()) for c in classes]
+            axis.barh([c + shift for c in classes], means, 0.4, color=colour, label=kind)
+    axis.set_yticks(classes, class_names)
     axis.invert_yaxis()
-    axis.set(title="Frequencies kept by the adaptive mask, mean of the blocks", xlabel="per cent")
-    axis.set_xlim(0, 115)  # room for the legend beside the bars
-    if kept:
-        axis.legend(loc="center right")
-    _save(figure, path)
+    axis.set(title="Frequencies kept by the adaptive mask", xlabel="per cent, mean of the blocks")
+    figure.legend(loc="outside right upper")
+    save(figure, path)
 
 
 @torch.no_grad()
@@ -114,48 +105,26 @@ def draw_queue(model: MICA, data: Labelled, path: Path) -> None:
     queue, labels = model.queue.entries()
     similarity = torch.nn.functional.normalize(query, dim=1) @ queue.mT
     same = data.labels[:, None] == labels
-    figure, axis = plt.subplots(figsize=(6.5, 3.8), layout="constrained")
-    for mask, colour, name in ((same, BLUE, "same class"), (~same, GREY, "other classes")):
-        axis.hist(
-            similarity[mask].numpy(),
-            bins=50,
-            range=(-1, 1),
-            density=True,
-            alpha=0.6,
-            color=colour,
-            label=name,
-        )
-    axis.set(
-        title="Test embeddings against the queue", xlabel="cosine similarity", ylabel="density"
-    )
-    axis.legend()
-    _save(figure, path)
+    figure, (axis,) = panels()
+    parts = [similarity[~same].numpy(), similarity[same].numpy()]
+    style = {"histtype": "step", "linewidth": 2, "color": [GREY, BLUE]}
+    axis.hist(parts, 50, density=True, label=["other classes", "same class"], **style)
+    title = "Test embeddings against the queue"
+    axis.set(title=title, xlabel="cosine similarity", ylabel="density")
+    legend(axis)
+    save(figure, path)
 
 
-def draw_robustness(table: dict[str, dict[str, dict[str, list[float]]]], path: Path) -> None:
+def draw_robustness(runs: Mapping[str, Sequence[Mapping[str, float]]], path: Path) -> None:
     """Accuracy against noise and against dropped frames: mean and deviation over the seeds."""
-    figure, axes = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained")
-    for axis, (kind, unit) in zip(
-        axes, (("jitter", "joint jitter (cm)"), ("dropout", "dropped frames (%)")), strict=True
-    ):
-        for (name, curves), colour in zip(table.items(), (GREY, BLUE), strict=True):
-            levels = list(curves[kind])
-            runs = 100 * torch.tensor([curves[kind][level] for level in levels])
-            error = runs.std(1) if runs.shape[1] > 1 else torch.zeros(len(levels))
-            axis.errorbar(
-                [float(level) for level in levels],
-                runs.mean(1).numpy(),
-                error.numpy(),
-                marker="o",
-                capsize=3,
-                color=colour,
-                label=name,
-            )
-        axis.set(title=f"Accuracy under {kind}", xlabel=unit, ylabel="per cent")
-        axis.legend()
-    _save(figure, path)
-
-
-def _save(figure: plt.Figure, path: Path) -> None:
-    figure.savefig(path, dpi=130)
-    plt.close(figure)
+    figure, axes = panels(columns=2)
+    kinds = (("jitter", "joint jitter (cm)"), ("dropped", "dropped frames (%)"))
+    for axis, (kind, unit) in zip(axes, kinds, strict=True):
+        for (title, scores), colour in zip(runs.items(), (GREY, BLUE), strict=False):
+            names = [name for name in scores[0] if kind in name]
+            values = 100 * torch.tensor([[one[name] for name in names] for one in scores])
+            levels = [float(re.sub(r"[^0-9]", "", name)) for name in names]
+            spread(axis, levels, values, color=colour, label=title)
+        axis.set(title=f"Accuracy, {kind}", xlabel=unit, ylabel="per cent")
+        legend(axis)
+    save(figure, path)

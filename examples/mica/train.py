@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as nnf
 from torch import Tensor, nn
-from tqdm import tqdm
 
+from examples.common.runs import Cell
+from examples.common.training import Loop, one_cycle
 from examples.data import augment
 from examples.data.task import Labelled
 from examples.mica.config import Config
 from examples.mica.encoder import Embedding, Encoder, Harmonizer
-from examples.mica.queue import Queue
 from skelfreq import EMADualPath
 from skelfreq.functional import info_nce, similarity_distillation_loss
 
 
-@dataclass(frozen=True, eq=False)
-class Text:
+class Text(NamedTuple):
     """Frozen features of the classes: one vector [K, width] and phrases [K, L, width] each."""
 
     classes: Tensor
@@ -27,17 +26,50 @@ class Text:
     present: Tensor
 
 
+class Queue(nn.Module):
+    """The last ``size`` keys and the class of each, in a ring.
+
+    Until it is full, :meth:`entries` returns only what was put in. Its state is in the
+    ``state_dict``; the number of entries is a tensor, so that saving and loading keeps it.
+    """
+
+    def __init__(self, size: int, width: int) -> None:
+        super().__init__()
+        self.keys = nn.Buffer(torch.zeros(size, width))
+        self.labels = nn.Buffer(torch.zeros(size, dtype=torch.long))
+        self.written = nn.Buffer(torch.zeros((), dtype=torch.long))
+
+    @torch.no_grad()
+    def put(self, keys: Tensor, labels: Tensor) -> None:
+        """Write keys [N, width], scaled to unit length, and labels [N] over the oldest."""
+        keys, size = nnf.normalize(keys.to(self.keys.dtype), dim=1), len(self.keys)
+        # Of a batch larger than the queue only the last keys would stay.
+        position = int(self.written) + max(len(keys) - size, 0)
+        kept = keys[-size:]
+        index = (torch.arange(len(kept), device=keys.device) + position) % size
+        self.keys[index] = kept
+        self.labels[index] = labels[-size:]
+        self.written += len(keys)
+
+    def entries(self) -> tuple[Tensor, Tensor]:
+        """Return keys [K, width] and labels [K] of what the queue holds; copies."""
+        count = min(int(self.written), len(self.keys))
+        return self.keys[:count].clone(), self.labels[:count].clone()
+
+
 class MICA(nn.Module):
     """Both paths, the queue, and the parts that language needs."""
 
     def __init__(self, layout: str, text: Text, config: Config) -> None:
         super().__init__()
-        self.config = config
+        self.config, self.text = config, text
         encoder = Encoder(layout, config)
         self.paths = EMADualPath(Embedding(encoder, config.embedding), momentum=config.momentum)
         self.queue = Queue(config.queue, config.embedding)
-        self.harmonizer = Harmonizer(encoder.width, text.phrases.shape[-1], config.embedding)
-        self.text = text
+        self.harmonizer = None
+        if config.harmonizer > 0:
+            words = text.phrases.shape[-1]
+            self.harmonizer = Harmonizer(encoder.width, words, config.embedding)
 
     @property
     def encoder(self) -> Encoder:
@@ -46,40 +78,27 @@ class MICA(nn.Module):
 
     def forward(
         self, first: Tensor, second: Tensor, labels: Tensor, generator: torch.Generator
-    ) -> dict[str, Tensor]:
-        """Return the parts of the loss of two views [N, 3, T, V], and fill the queue."""
-        config = self.config
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        """Return the parts of the loss of two views [N, 3, T, V], and the keys [N, embedding]."""
+        config, text = self.config, self.text
         (query, frames), (key, _) = self.paths(first, second)
         queue, queue_labels = self.queue.entries()
-        losses = {"contrast": info_nce(query, key, queue, config.temperature)}
+        losses = {"contrast": info_nce(query, key, queue, temperature=config.temperature)}
         if config.modulation > 0 and len(queue):
-            losses["modulation"] = config.modulation * self.modulation(
-                query, labels, queue, queue_labels, generator
+            # Similarities to the queue's skeletons follow those to their texts.
+            student = _noisy(nnf.normalize(query, dim=1), config.noise, generator)
+            teacher = _noisy(text.classes[labels], config.noise, generator)
+            losses["modulation"] = config.modulation * similarity_distillation_loss(
+                student @ queue.mT,
+                teacher @ text.classes[queue_labels].mT,
+                student_temperature=config.student_temperature,
+                teacher_temperature=config.teacher_temperature,
             )
-        if config.harmonizer > 0:
-            aligned = self.harmonizer(frames, self.text.phrases[labels], self.text.present[labels])
-            losses["harmonizer"] = config.harmonizer * info_nce(
-                aligned, key, queue, config.temperature
-            )
-        self.queue.put(key, labels)
-        return losses
-
-    def modulation(
-        self,
-        query: Tensor,
-        labels: Tensor,
-        queue: Tensor,
-        queue_labels: Tensor,
-        generator: torch.Generator,
-    ) -> Tensor:
-        """Make similarities to the queue's skeletons follow those to their texts."""
-        config = self.config
-        student = _noisy(nnf.normalize(query, dim=1), config.noise, generator) @ queue.mT
-        texts = self.text.classes
-        teacher = _noisy(texts[labels], config.noise, generator) @ texts[queue_labels].mT
-        return similarity_distillation_loss(
-            student, teacher, config.student_temperature, config.teacher_temperature
-        )
+        if self.harmonizer is not None:
+            aligned = self.harmonizer(frames, text.phrases[labels], text.present[labels])
+            loss = info_nce(aligned, key, queue, temperature=config.temperature)
+            losses["harmonizer"] = config.harmonizer * loss
+        return losses, key
 
 
 def _noisy(x: Tensor, deviation: float, generator: torch.Generator) -> Tensor:
@@ -92,35 +111,49 @@ def view(clips: Tensor, config: Config, generator: torch.Generator) -> Tensor:
     x = augment.rotate(clips, generator=generator, max_angle=config.rotation)
     x = augment.scale(x, generator=generator, low=1 - config.scale, high=1 + config.scale)
     x = augment.crop(x, generator=generator, low=config.crop)
-    return augment.jitter(x, generator=generator, std=config.jitter)
+    x = augment.jitter(x, generator=generator, std=config.jitter)
+    return x.contiguous()  # rounding of convolutions follows the order in memory
 
 
-def train(
-    data: Labelled, layout: str, text: Text, config: Config, device: str = "cpu"
-) -> tuple[MICA, list[dict[str, float]]]:
-    """Train from scratch; returns the model and the losses of every epoch."""
-    torch.manual_seed(config.seed)
-    generator = torch.Generator().manual_seed(config.seed)
-    text = Text(*(value.to(device) for value in (text.classes, text.phrases, text.present)))
-    model = MICA(layout, text, config).to(device).train()
-    trained = [p for p in model.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(
-        trained, lr=config.lr, weight_decay=config.weight_decay, fused=True
-    )
-    steps = config.epochs * -(-len(data) // config.batch_size)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.lr, total_steps=steps + 1)
-    history = []
-    for _ in tqdm(range(config.epochs), desc="training", unit="epoch", leave=False):
-        sums: dict[str, float] = {}
-        for rows in torch.randperm(len(data), generator=generator).split(config.batch_size):
-            views = [view(data.clips[rows], config, generator).to(device) for _ in range(2)]
-            losses = model(*views, data.labels[rows].to(device), generator)
-            optimizer.zero_grad()
-            torch.stack(list(losses.values())).sum().backward()
-            optimizer.step()
-            schedule.step()
-            model.paths.update()
-            for name, value in losses.items():
-                sums[name] = sums.get(name, 0.0) + float(value.detach()) * len(rows)
-        history.append({name: value / len(data) for name, value in sums.items()})
-    return model.eval(), history
+class Training:
+    """Model and optimizer of one run."""
+
+    def __init__(
+        self, config: Config, data: Labelled, layout: str, text: Text, cell: Cell | None = None
+    ) -> None:
+        torch.manual_seed(config.seed)
+        self.generator = torch.Generator().manual_seed(config.seed)
+        self.config, self.data, self.cell = config, data, cell or Cell()
+        self.scale = self.cell.scale
+        device = self.scale.device
+        self.model = MICA(layout, Text(*(x.to(device) for x in text)), config).to(device).train()
+        self.called = self.scale.setup(self.model, compiled=self.model.paths.online)
+        trained = [p for p in self.model.parameters() if p.requires_grad]
+        options = {"lr": config.lr, "weight_decay": config.weight_decay, "fused": True}
+        self.optimizer = torch.optim.AdamW(trained, **options)
+        self.loop = Loop(
+            self.cell, "training", {"model": self.model, "optimizer": self.optimizer},
+            self.generator, epochs=config.epochs, count=len(data), batch_size=config.batch_size,
+        )  # fmt: skip
+        if int(self.model.queue.labels.max()) >= len(text.classes):
+            raise ValueError(f"{self.loop.path}: the queue's labels must be classes of the data.")
+
+    def run(self) -> Training:
+        """Train to the end."""
+        config, data, scale = self.config, self.data, self.scale
+        for rows in self.loop:
+            one_cycle(self.optimizer, self.loop.step, self.loop.steps + 1, config.lr)
+            self.optimizer.zero_grad()
+            keys = []
+            for share in scale.shares(rows, self.called, self.generator):
+                clips, labels = data.clips[share.rows], data.labels[share.rows].to(scale.device)
+                views = [view(clips, config, self.generator).to(scale.device) for _ in range(2)]
+                losses, key = self.called(*views, labels, self.generator)
+                scale.backward(share.weight * torch.stack(list(losses.values())).sum())
+                self.loop.add(losses, share)
+                keys.append(scale.gather(key.detach()))
+            self.optimizer.step()
+            self.model.paths.update()
+            self.model.queue.put(torch.cat(keys), data.labels[rows].to(scale.device))
+        self.model.eval()
+        return self

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from examples.text.descriptions import LEVELS, Descriptions, load_descriptions
+from examples.text.descriptions import LEVELS, Descriptions, described_as, load_descriptions
 from examples.text.encoding import Encoder, class_features, encode, minilm, phrase_features
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "Descriptions",
     "Encoder",
     "class_features",
+    "described_as",
     "encode",
     "load_descriptions",
     "minilm",

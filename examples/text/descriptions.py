@@ -78,3 +78,11 @@ def _check(path: Path, number: int, entry: object) -> None:
             raise ValueError(
                 f"{path}: class {number} ({name!r}) must have a text {key!r}, got {text!r}."
             )
+
+
+def described_as(data: str, class_names: Sequence[str]) -> str:
+    """Return under which name texts and class splits of some data are kept."""
+    if data == "synthetic":
+        return data
+    msr = load_descriptions("msr_action3d").class_names
+    return "msr_action3d" if tuple(class_names) == msr else Path(data).stem

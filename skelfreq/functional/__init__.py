@@ -1,4 +1,4 @@
-"""Pure functions that the layers call: tensors in, tensors out, no parameters."""
+"""Pure functions of tensors, which the layers call."""
 
 from skelfreq.functional.alignment import (
     calibrated_alignment_loss,

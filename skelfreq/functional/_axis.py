@@ -1,4 +1,4 @@
-"""What happens along one axis: a matrix, padding, a vector that broadcasts."""
+"""Operations along one axis: product with a matrix, padding, broadcasting."""
 
 from __future__ import annotations
 
@@ -72,5 +72,5 @@ def present(lengths: Tensor, x: Tensor, dim: int) -> Tensor:
 
 
 def zero_padding(x: Tensor, lengths: Tensor, dim: int) -> Tensor:
-    """Replace what lies beyond ``lengths`` along ``dim`` by zeros, NaN included."""
+    """Set the points from ``lengths`` on along ``dim`` to 0, NaN included."""
     return torch.where(present(lengths, x, dim), x, torch.zeros((), dtype=x.dtype, device=x.device))

@@ -1,4 +1,4 @@
-"""The matrices of the transforms, and the cache that keeps them."""
+"""The matrices of the transforms, and their cache."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ Kind = Literal["dct", "idct", "dct_unscaled", "idct_unscaled", "rdft", "irdft", 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-# All constants together; the oldest go first.
+# Of all constants together; the oldest are removed first.
 CACHE_BYTES = 64 * 2**20
 
 
 class _Cache(dict[tuple[Any, ...], Any]):
-    """Constants by (how they are built, its arguments). A hit costs no Python call."""
+    """Constants by (function that builds them, its arguments). A hit needs no Python call."""
 
     def __init__(self) -> None:
         self.bytes = 0
@@ -30,7 +30,7 @@ class _Cache(dict[tuple[Any, ...], Any]):
 
     def __missing__(self, key: tuple[Any, ...]) -> Any:
         build, *arguments = key
-        # A tensor made under inference mode could never take part in a training step.
+        # Tensors made under inference mode cannot be used in training.
         with torch.inference_mode(False), torch.no_grad():
             value = build(*arguments)
         with self.lock:
@@ -56,12 +56,12 @@ CACHE = _Cache()
 
 
 def constant(build: Callable[P, R]) -> Callable[P, R]:
-    """Keep what ``build`` makes from each set of arguments; nobody may write to it."""
+    """Cache the result of ``build`` for its arguments; callers must not write to it."""
 
     @wraps(build)
     def get(*args: P.args, **kwargs: P.kwargs) -> R:
-        # A tracer must see the construction, or a dynamic n would freeze; and what a dispatch
-        # mode makes (fake tensors) must not outlive it.
+        # Tracers must see the construction, otherwise a dynamic n becomes a constant. Fake tensors
+        # of a dispatch mode must not be cached.
         if _route.watcher() == "autograd":
             return CACHE[(build, *args)]  # type: ignore[no-any-return]
         return build(*args, **kwargs)
@@ -77,7 +77,7 @@ def basis(kind: Kind, n: int, rows: int, dtype: torch.dtype, device: torch.devic
     elif kind == "cdft":
         matrix = _complex_dft(n, device)
     elif kind == "irdft":
-        # Every bin but DC and Nyquist counts for itself and its mirror image.
+        # Every bin except DC and Nyquist counts twice, for its mirror image.
         matrix = (_dft(n, device) * bin_weights(n, device).repeat(2).unsqueeze(1)).mT
     else:
         matrix = _cosines(n, rows, device)
@@ -93,7 +93,7 @@ def basis(kind: Kind, n: int, rows: int, dtype: torch.dtype, device: torch.devic
 def _cosines(n: int, rows: int, device: torch.device) -> Tensor:
     """Return the orthonormal DCT-II in fp64, row k = basis function k."""
     point, row = torch.arange(n, device=device), torch.arange(rows, device=device).unsqueeze(1)
-    # Reduced in integers first: a large angle would cost digits.
+    # Reduced as integers first: large angles would lose digits.
     phase = ((2 * point + 1) * row) % (4 * n)
     matrix = torch.cos(phase.double() * (math.pi / (2 * n))) * (2 / n) ** 0.5
     return torch.where(row == 0, (1 / n) ** 0.5, matrix)
@@ -118,7 +118,7 @@ def unscaled_factors(rows: int, size: Tensor) -> Tensor:
 def _dft(n: int, device: torch.device) -> Tensor:
     """Return the orthonormal real-input DFT in fp64, [2(n//2+1), n]: cosines, then -sines."""
     bins = torch.arange(n // 2 + 1, device=device)
-    # A tensor: where n is free, ONNX knows neither the remainder nor the quotient by a number.
+    # A tensor: ONNX supports neither the remainder nor the quotient by a dynamic integer.
     period = torch.full((1,), n, device=device)
     phase = (bins.unsqueeze(1) * torch.arange(n, device=device)) % period
     angle = phase.double() * (2 * math.pi) / period

@@ -41,11 +41,13 @@ def tables(n: int, dtype: torch.dtype, device: torch.device) -> Tables:
 def _tables(n: int, dtype: torch.dtype, device: torch.device) -> Tables:
     bins, point = torch.arange(n // 2 + 1, device=device), torch.arange(n, device=device)
     angle = bins.double() * (math.pi / (2 * n))
-    unit = torch.complex(torch.cos(angle), -torch.sin(angle))
+    cosines, sines = torch.cos(angle), torch.sin(angle)
     # The coefficient at DC has a smaller factor than the others, and no imaginary part.
     scale = torch.where(bins == 0, (1 / n) ** 0.5, torch.full_like(angle, (2 / n) ** 0.5))
     pair = torch.complex64 if dtype == torch.float32 else torch.complex128
-    turn, turn_back = unit * scale, unit.conj() / scale
+    turn = torch.complex(cosines * scale, -sines * scale)
+    # Not turn.conj(): in an operator that compiled code calls, torch 2.13 ignores a lazy conjugate.
+    turn_back = torch.complex(cosines / scale, sines / scale)
     parts = torch.stack([bins, (n - bins) % n], -1)
     coefficients = torch.where(2 * point <= n, 2 * point, 2 * (n - point) + 1)
     return Tables(turn.to(pair), turn_back.to(pair), parts, coefficients)
@@ -111,18 +113,18 @@ def _shape(x: Tensor, dim: int, inverse: bool) -> Tensor:
     return torch.empty_like(x, memory_format=torch.contiguous_format)
 
 
-def _keep(ctx: Any, inputs: tuple[Tensor, int, bool], output: Tensor) -> None:
+def _setup_context(ctx: Any, inputs: tuple[Tensor, int, bool], output: Tensor) -> None:
     _, ctx.dim, ctx.inverse = inputs
 
 
 def _backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor, None, None]:
-    # The gradient of each transform is the other.
+    # The gradient of an orthonormal transform is its inverse.
     if _route.wants_plain_gradient(grad_output):
         return by_torch_dct("dct" if ctx.inverse else "idct", grad_output, ctx.dim), None, None
     return _operator(grad_output, ctx.dim, not ctx.inverse), None, None
 
 
-_operator.register_autograd(_backward, setup_context=_keep)
+_operator.register_autograd(_backward, setup_context=_setup_context)
 
 
 def transform(x: Tensor, dim: int, inverse: bool) -> Tensor:

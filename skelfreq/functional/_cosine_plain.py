@@ -40,7 +40,7 @@ def by_product(
 
 def by_torch_dct(kind: Direction, x: Tensor, dim: int) -> Tensor:
     """Return the orthonormal transform of axis ``dim`` by torch-dct."""
-    import torch_dct  # here, so that users of short axes do not wait for it
+    import torch_dct  # here: short axes do not need it
 
     moved = x.movedim(dim, -1)
     out: Tensor = getattr(torch_dct, kind)(moved, norm="ortho")

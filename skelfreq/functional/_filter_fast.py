@@ -1,7 +1,7 @@
 """The adaptive spectral filter as one operator with its own gradient, in pieces that fit a cache.
 
 Bins are complex numbers on the last axis here, whichever axis the signal has: both transforms
-leave them there at no cost, and every other operation then runs along memory.
+leave them there at no cost, and every other operation then runs along contiguous memory.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from skelfreq.functional._filter_plain import (
 class Factors(NamedTuple):
     """Real factors of the two parts of each bin, [bins, 2] or [2]."""
 
-    # Imaginary parts at DC and Nyquist act on no real signal: 0 there, else 1.
+    # Imaginary parts at DC and Nyquist have no effect on a real signal: 0 there, else 1.
     effect: Tensor
     # How many bins of the full spectrum each bin counts for, 1 or 2.
     weight: Tensor
@@ -129,7 +129,7 @@ def _energy(parts: Tensor, channels: int) -> Tensor:
 
 
 def _in_range(mean: Tensor) -> bool:
-    """Whether squares kept their digits without a scale; False where asking would wait."""
+    """Whether squares are accurate without scaling; False where reading would wait."""
     if mean.device.type != "cpu":
         return False
     low, high = torch.aminmax(mean)
@@ -173,19 +173,19 @@ def gradients(
             by_global.add_(terms.sum_to_size(by_global.shape))
             if mask_part:
                 by_local.add_(terms.mul_(_paired(mask_part[0])).sum_to_size(by_local.shape))
-            del terms  # room for the next one: this is the peak of memory
+            del terms  # before the next product: this is the peak of memory
         if by_x:
             from_bins(_multiply_(by_bins, *mirrored, *mask_part), bins, target)
-    # In the gradient of x the 2 of each bin that counts for two cancels.
+    # The gradient by x needs no such factor: it cancels there.
     by_global.mul_(factor.weight)
     if w_local is not None:
         by_local.mul_(factor.weight)
     return x_gradient, by_global, by_local
 
 
-# Compilers cannot turn complex numbers into code of their own and would hold all pieces at once:
-# they get the two functions as operators. Whoever changes a gradient must rename its operator:
-# torch keeps compiled graphs on disk and finds them by that name.
+# Compilers generate no code for complex numbers and would store all pieces at once: for them both
+# functions are operators. Rename an operator when its gradient changes: torch caches compiled
+# graphs on disk by that name.
 _forward = torch.library.custom_op(
     "skelfreq::spectral_filter",
     filtered,
@@ -221,7 +221,7 @@ def _like(x: Tensor) -> Tensor:
     return torch.empty_like(x, memory_format=torch.contiguous_format)
 
 
-def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
     x, bins, channels, gradient, eps, theta, w_global, w_local = inputs
     ctx.axes, ctx.gradient, ctx.eps = Axes(bins, channels), gradient, eps
     ctx.mark_non_differentiable(output[1])
@@ -260,16 +260,16 @@ def _as_plain(ctx: Any) -> Any:
     return plain
 
 
-_forward.register_autograd(_backward, setup_context=_keep)
+_forward.register_autograd(_backward, setup_context=_setup_context)
 
 
 class _Eager(torch.autograd.Function):
-    """The same operator for eager code, where calling it costs less."""
+    """The same operator for eager code, where this class has less overhead."""
 
     @staticmethod
     def forward(ctx: Any, *inputs: Any) -> tuple[Tensor, Tensor]:
         output = filtered(*inputs)
-        _keep(ctx, inputs, output)
+        _setup_context(ctx, inputs, output)
         return output
 
     backward = staticmethod(_backward)

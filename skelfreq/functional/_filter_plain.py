@@ -12,7 +12,7 @@ from skelfreq.functional._axis import present
 from skelfreq.functional._fourier_plain import from_pair, to_pair
 
 Gradient = Literal["straight_through", "tslanet", "sigmoid"]
-# The published block's ε; ours is this part of the mean energy.
+# ε of the published block, absolute; the default here is this fraction of the mean energy.
 EPSILON = 1e-6
 
 
@@ -24,7 +24,7 @@ class Pair(NamedTuple):
 
 
 class Axes(NamedTuple):
-    """Where a spectrum keeps its bins and its channels."""
+    """The axes of a spectrum that hold the bins and the channels."""
 
     bins: int
     channels: int
@@ -42,7 +42,7 @@ def mask_options(gradient: Gradient, temperature: float, eps: float | None = Non
     """Return the options, with the published ε where the published gradient is asked for."""
     if gradient == "tslanet" and eps is None:
         eps = EPSILON
-    # A number that is not used would be an input of a compiled graph, which is then built twice.
+    # An unused number would be an input of compiled graphs, which are then compiled twice.
     return MaskOptions(gradient, eps, temperature if gradient == "sigmoid" else None)
 
 
@@ -60,7 +60,7 @@ def adaptive_filter(
     if w_local is not None and theta is not None:
         num_bins = None if lengths is None else bins_of(lengths)
         mask = spectral_mask(spectrum, theta, axes, options, num_bins)
-        # Joined first, so that the spectrum is multiplied once.
+        # Combined first, so that the spectrum is multiplied once.
         combined = Pair(
             *(torch.addcmul(w, mask, part) for w, part in zip(w_global, w_local, strict=True))
         )
@@ -101,7 +101,7 @@ def spectral_mask(
 
 
 def safe(scale: Tensor) -> Tensor:
-    """Return what a line of this amplitude is divided by before it is squared."""
+    """Return the divisor of a line of this amplitude before it is squared."""
     return scale.clamp(min=torch.finfo(scale.dtype).tiny)
 
 
@@ -124,7 +124,7 @@ def median_level(
 
     ``energy`` is that of the spectrum divided by ``scale``: neither the squares of large nor those
     of small amplitudes leave the range of the dtype. The level of an all-zero line is 0 for a
-    relative ε: 0 / 0 is above no threshold.
+    relative ε: 0 / 0 exceeds no threshold.
     """
     median = lower_median(energy, dim, num_bins)
     if eps is not None:
@@ -144,7 +144,7 @@ def lower_median(energy: Tensor, dim: int, num_bins: Tensor | None = None) -> Te
     middle = (energy.shape[dim] - 1) // 2
     if _route.selects_median(energy):
         return energy.kthvalue(middle + 1, dim, keepdim=True).values
-    # An index held in a tensor: a plain one would tie a traced graph to this length.
+    # An index tensor: a Python integer would fix the length of a traced graph.
     index = torch.full((1,), middle, device=energy.device)
     return energy.sort(dim).values.index_select(dim, index)
 

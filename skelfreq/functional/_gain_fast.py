@@ -44,7 +44,7 @@ class _Gain(torch.autograd.Function):
 
 
 def scaled(x: Tensor, gain: Tensor, dim: int) -> tuple[Tensor, Tensor | None]:
-    """Return ``idct(gain * dct(x))``, and what its gradient can use again."""
+    """Return ``idct(gain * dct(x))``, and what its gradient can reuse."""
     n = gain.shape[0]
     if _route.gain_operator(x, n):
         matrix = gain_matrix(gain)
@@ -109,7 +109,7 @@ def outer(a: Tensor, b: Tensor, dim: int) -> Tensor:
     total = a.new_zeros(n, n)
     lines = (-1, n, a.shape[dim + 1 :].numel())
     a, b = a.reshape(lines), b.reshape(lines)
-    # One long product a piece: a sum of small ones takes half as long again.
+    # One long product per piece: many small ones take 1.5 times as long.
     for part, other in _route.cut(True, a, b):
         total.addmm_(part.transpose(0, 1).reshape(n, -1), other.transpose(0, 1).reshape(n, -1).mT)
     return total

@@ -1,7 +1,7 @@
 """A function of independent samples, piece by piece along axis 0, as one operator.
 
-Only the inputs are kept for the gradient; each piece is computed again. So a large tensor
-needs the memory of one more piece, where autograd would keep every intermediate result.
+Only the inputs are saved for the gradient; each piece is computed again. So a large tensor
+needs the memory of one more piece, where autograd would save every intermediate result.
 """
 
 from __future__ import annotations

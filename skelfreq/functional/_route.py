@@ -1,8 +1,8 @@
-"""Which way an operation goes: who is looking at it, how large it is, and one table.
+"""Which way an operation takes: what traces it, its size, and one table.
 
 The *plain* way of an operation is its formula in ordinary tensor operations. The *fast* way is the
 same function as one operator with its own gradient, in a file of its own; without that file the
-plain way is taken everywhere. This is the only file that uses names torch does not publish.
+plain way is taken everywhere. This is the only file that uses private names of torch.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Method = Literal["auto", "matmul", "fft", "torch-dct"]
 
 # --- The table -----------------------------------------------------------------------------------
 
-# An operation's way by who is looking. "autograd": nobody but reverse-mode autograd. "transform":
+# The way of an operation by what traces it. "autograd": only reverse-mode autograd. "transform":
 # vmap, torch.func, forward-mode tangents, dispatch modes. A compiled filter is fast on the CPU and
 # while gradients are on; elsewhere the compiler fuses the plain operations. Sizes and options
 # decide further, in the functions below.
@@ -46,7 +46,7 @@ PRESENT = {
 
 # dct, idct: up to so many coefficients a CPU takes one product with the basis, an FFT beyond.
 COSINE_PRODUCT_POINTS = 96
-# Exported graphs keep the product longer: it spares them the complex numbers. So do accelerators,
+# Exported graphs use the product for longer axes: it has no complex numbers. So do accelerators,
 # where it was not measured: a product of this size is limited by memory there.
 TRACED_PRODUCT_POINTS = 512
 # rdft, irdft: the same.
@@ -57,23 +57,23 @@ GAIN_PRODUCT_POINTS, GAIN_OPERATOR_ROWS = 112, 3
 # Filters: from the first on an FFT is faster than the product where n has no prime factor above
 # 5, beyond the second for every n.
 FILTER_FFT_POINTS, FILTER_PRODUCT_POINTS = 48, 128
-# A product along an axis that is followed by so few numbers runs as many tiny products: below
-# this the axis is moved to the end first (`--crossover`).
+# A product along an axis that is followed by few numbers runs as many small products: up to so
+# many numbers the axis is moved to the end first (`--crossover`).
 FEW_TRAILING = 8
 # Numbers in a piece of a large tensor that stays in a core's cache from the first step to the last
-# (`benchmarks/cases/spectral_block.py`), and how many pieces pay for computing twice.
+# (`benchmarks/cases/spectral_block.py`), and the least number of pieces worth computing twice.
 PIECE, MANY_PIECES = 2**18, 8
 
 
-# --- Who is looking -------------------------------------------------------------------------------
+# --- What traces -------------------------------------------------------------------------------
 
 
 def watcher() -> Watcher:
-    """Return who looks at the operations that run now."""
+    """Return what traces or transforms the operations that run now."""
     if _functional() or torch.autograd.forward_ad._current_level >= 0:
         return "transform"
     if torch.compiler.is_compiling():
-        # torch 2.6 cannot tell the two apart: it gets what both can take.
+        # torch 2.6 cannot distinguish the two: plain operations work for both.
         exporting = getattr(torch.compiler, "is_exporting", torch.compiler.is_compiling)
         return "export" if exporting() else "compiler"
     return "autograd" if _get_current_dispatch_mode() is None else "transform"
@@ -83,18 +83,18 @@ def _functional() -> bool:
     return torch._C._functorch.maybe_current_level() is not None
 
 
-# The compiler cannot trace the question; under it the answer is that of the moment it traces.
+# The compiler cannot trace this call: it evaluates it once, while it traces.
 # (torch.compiler.assume_constant_result sets this mark, but imports the compiler first.)
 _functional._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
 def may_read_values(x: Tensor) -> bool:
-    """Whether the values of ``x`` can be looked at without waiting for a device."""
+    """Whether the values of ``x`` can be read without waiting for a device."""
     return x.device.type == "cpu" and watcher() == "autograd"
 
 
 def beyond(n: int, limit: int) -> bool:
-    """Whether ``n`` is above ``limit``; False where a tracer leaves ``n`` open."""
+    """Whether ``n`` is above ``limit``; False for a dynamic ``n``."""
     if torch.compiler.is_compiling():
         from torch.fx.experimental.symbolic_shapes import statically_known_true
 
@@ -103,7 +103,7 @@ def beyond(n: int, limit: int) -> bool:
 
 
 def is_empty(x: Tensor) -> bool:
-    """Whether ``x`` has no element; False where a tracer leaves that open."""
+    """Whether ``x`` has no element; False for a dynamic number of elements."""
     return not beyond(x.numel(), 0) and not torch.compiler.is_compiling()
 
 
@@ -113,10 +113,10 @@ def is_empty(x: Tensor) -> bool:
 def cosine(
     x: Tensor, coefficients: int, method: Method, padded: bool
 ) -> Literal["product", "plain", "fast"]:
-    """Return how so many coefficients are computed, or a signal from them.
+    """Return how ``coefficients`` numbers are computed from a signal, or a signal from them.
 
     By a product with the basis, in plain operations (torch-dct) or by an operator. Clips of
-    several lengths and empty tensors take the product, which alone can do them.
+    several lengths and empty tensors take the product; the other ways do not support them.
     """
     if padded or method == "matmul" or x.numel() == 0:
         return "product"
@@ -148,7 +148,7 @@ def gain(x: Tensor, one_curve: bool, padded: bool, method: Method) -> Way:
 
 
 def gain_operator(x: Tensor, n: int) -> bool:
-    """Whether one n × n operator pays for ``x``, rather than a transform and its inverse."""
+    """Whether one n × n operator is faster for ``x`` than a transform and its inverse."""
     if beyond(n, product_points(x, GAIN_PRODUCT_POINTS)):
         return False
     return torch.compiler.is_compiling() or x.numel() >= GAIN_OPERATOR_ROWS * n * n
@@ -171,20 +171,20 @@ def filter_fft(n: int) -> bool:
 
 
 def pieces(x: Tensor) -> Way:
-    """Return "fast" where pieces along axis 0 save a good part of the memory."""
-    # A tracer must not compare sizes that it leaves open, hence the table first.
+    """Return "fast" where pieces along axis 0 save much memory."""
+    # The table first: comparing a dynamic size would fix it.
     if _way("pieces") == "plain" or x.device.type != "cpu":
         return "plain"
     return "fast" if x.shape[0] >= 4 and x.numel() >= MANY_PIECES * PIECE else "plain"
 
 
 def cut(independent: bool, *tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
-    """Cut tensors along axis 0, if it is independent, into what a CPU's cache holds."""
+    """Cut tensors along axis 0, if ``independent``, into pieces that fit a CPU's cache."""
     first = tensors[0]
     numbers = first.numel()
     if not independent or first.device.type != "cpu" or numbers <= PIECE:
         return iter([tensors])
-    # A large tensor is not cut finer than a few per cent of it: each piece has its cost.
+    # At most 24 pieces of a large tensor: each piece has its overhead.
     rows = max(max(PIECE, numbers // 24) * first.shape[0] // numbers, 1)
     return zip(*(torch.split(tensor, rows) for tensor in tensors), strict=True)
 
@@ -210,7 +210,7 @@ def _way(operation: str) -> Way:
 
 
 def wants_plain_gradient(grad_output: Tensor) -> bool:
-    """Whether a gradient of the gradient is asked for, or many gradients at once."""
+    """Whether second derivatives are computed, or many gradients at once."""
     many = torch._C._functorch.is_legacy_batchedtensor(grad_output)  # is_grads_batched=True
     return torch.is_grad_enabled() or many or watcher() == "transform"
 
@@ -220,7 +220,7 @@ def plain_gradients(
 ) -> tuple[Tensor | None, ...]:
     """Return autograd's gradients of ``function(*inputs)`` by the inputs that have one."""
     with torch.enable_grad():
-        # A view for each: one input may be computed from another.
+        # A view of each: one input may be computed from another.
         views = [v if v is None or not v.requires_grad else v.view_as(v) for v in inputs]
         out = function(*views)
     wanted = [value for value in views if value is not None and value.requires_grad]
@@ -240,7 +240,7 @@ def register_named_tuple(kind: type[Any]) -> None:
 
 # --- Modules and what they return -----------------------------------------------------------------
 
-COMPILED = "_orig_mod"  # where torch.compile keeps the module, also in the names of its tensors
+COMPILED = "_orig_mod"  # attribute in which torch.compile stores the module; prefixes tensor names
 
 
 def unwrap(module: torch.nn.Module) -> torch.nn.Module:

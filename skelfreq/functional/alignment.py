@@ -16,13 +16,12 @@ def calibrated_alignment_loss(
     *,
     negatives: bool = True,
 ) -> Tensor:
-    r"""Sigmoid loss: each target is to be nearer to its own decoding than to another one.
+    r"""Sigmoid loss, small if each target is nearer to its own decoding than to another one.
 
     .. math:: L = \langle \ell((\|t_i - \hat t_j\|^2 - \|t_i - \hat t_i\|^2) / λ) \rangle_i,
               \qquad \ell(a) = 1 / (1 + e^a)
 
-    with j the negative of i. As ℓ(a) + ℓ(−a) = 1, a pair and its mismatch weigh the same, and no
-    pair, however wrong, weighs more than 1.
+    with j the negative of i. As ℓ(a) + ℓ(−a) = 1, no pair has a loss above 1.
 
     Parameters
     ----------
@@ -35,7 +34,7 @@ def calibrated_alignment_loss(
     permutation : Tensor, optional
         Integer [N], the negative j of each i; random for a loss without bias, for example
         ``torch.randperm(N, generator=generator)``. If not given, the next sample of the batch,
-        which serves as well where batches are shuffled. A sample that is its own negative
+        which is equivalent if batches are shuffled. A sample that is its own negative
         contributes 1/2 and no gradient.
     negatives : bool
         False drops the negative: ℓ(−‖t_i − t̂_i‖² / λ), in [1/2, 1), which the release uses for

@@ -29,7 +29,7 @@ class Bands(NamedTuple):
     low : Tensor
         Coefficients below a cutoff, back in the signal's domain.
     high : Tensor
-        The others, likewise.
+        The other coefficients, back in the signal's domain.
 
     Notes
     -----
@@ -114,7 +114,7 @@ def resample(x: Tensor, size: int, *, dim: int, lengths: Tensor | None = None) -
 
     The signal is read as a sum of cosines over the clip; its n samples lie at the middles of
     n equal intervals, the result's at the middles of ``size`` ones. Down-sampling drops the
-    cosines that ``size`` points cannot carry.
+    cosines that ``size`` points cannot represent.
 
     Parameters
     ----------

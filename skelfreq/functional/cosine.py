@@ -81,7 +81,7 @@ def dct(
     -----
     Cost for R rows of n points: 2Rn·keep operations up to n = 256, compiled up to 512 (one
     product with the basis), O(R n log n) beyond (one real FFT of n points). With ``lengths``:
-    2Rn·keep and one basis per sample.
+    2Rn·keep operations and one basis per sample.
     Source: equal to ``scipy.fft.dct(x, type=2)``.
 
     Examples
@@ -194,7 +194,7 @@ def _transform(
 
 
 def _zero_filled(x: Tensor, dim: int, n: int) -> Tensor:
-    """Fill axis ``dim`` with zeros up to ``n`` entries."""
+    """Append zeros along ``dim``, up to ``n`` entries."""
     if x.shape[dim] == n:
         return x
     missing = [*x.shape]

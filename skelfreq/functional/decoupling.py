@@ -21,7 +21,7 @@ from skelfreq.functional._axis import check_lengths, zero_padding
 
 FRAMES: Literal[2] = 2
 JOINTS: Literal[3] = 3
-# Against the squared RMS: a joint at rest is not blown up to the size of a moving one.
+# Added to the squared RMS: a joint at rest is not amplified to the size of a moving one.
 EPSILON = 1e-6
 
 
@@ -48,8 +48,8 @@ def decouple(
     x : Tensor
         [N, C, T, V].
     depthwise : Tensor
-        K, [C, taps] with an odd number of taps: one filter per channel along ``dim``, zeros
-        beyond the ends.
+        K, [C, taps] with an odd number of taps: one filter per channel along ``dim``, with
+        zero padding.
     pointwise : Tensor
         P, [C', C]: the map over channels, the same at every frame and joint.
     dim : {-2, -1, 2, 3}
@@ -74,7 +74,7 @@ def decouple(
     -----
     Cost per entry of ``x``: C' + taps multiplications.
     Source: FreST, section 4.2, puts "a corresponding spatial or temporal decoupling module" in
-    front of each filter and does not say what is in it; this form is ours.
+    front of each filter and does not define it; this form is ours.
 
     Examples
     --------

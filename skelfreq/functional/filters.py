@@ -1,4 +1,4 @@
-"""Complex filters on the spectrum of one axis, and the energy mask that selects its bins."""
+"""Complex filters on the spectrum of one axis, and the energy mask that selects bins."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ def adaptive_spectral_mask(
     eps: float | None = None,
     num_bins: Tensor | None = None,
 ) -> Tensor:
-    r"""Mask of the frequencies whose energy stands out from the median.
+    r"""Mask of the bins whose energy exceeds a multiple of the median.
 
     .. math:: E_k = \sum_c |X_{ck}|^2, \qquad m_k = [\,E_k / (\mathrm{median}_k E + ε) > θ\,]
 
     Parameters
     ----------
     re, im : Tensor
-        Spectrum from :func:`rdft`, same shape; every other axis counts sequences.
+        Spectrum from :func:`rdft`, same shape; all other axes index sequences.
     threshold : Tensor or float
         θ, one number.
     dim : int
@@ -93,12 +93,12 @@ def adaptive_spectral_mask(
 
     Notes
     -----
-    The *lower* median is taken, entry (F − 1)//2 of the F sorted bins, as the peer does; for an
-    even number of bins that is not the mean of the middle two. It comes from a sort, which is
-    deterministic on every device and can be exported.
-    A sequence that is all 0 keeps no bin. Spectra are scaled before they are squared: amplitudes
-    from 1e-30 to 1e30 are safe in fp32. With an absolute ε fewer bins pass where the energy
-    comes near it.
+    The *lower* median is taken, entry (F − 1)//2 of the F sorted bins, as in TSLANet; for an
+    even number of bins that is not the mean of the middle two. On accelerators and in exports it
+    is taken from a sort, which is deterministic.
+    The mask of a sequence that is all 0 is 0. Spectra are scaled before they are squared:
+    amplitudes from 1e-30 to 1e30 are safe in fp32. An absolute ε that is not small compared with
+    the energy removes bins.
     Cost: one pass over the spectrum, and a sort of the bins of each sequence.
     Source: FreST, section 4.2 (normalised energy, indicator); the Adaptive Spectral Block of
     TSLANet (Eldele et al., ICML 2024), which the paper's mask equals.
@@ -148,7 +148,7 @@ def spectral_filter(
     temperature: float = 0.1,
     lengths: Tensor | None = None,
 ) -> Tensor:
-    r"""Filter one axis by a complex weight on all bins and another on the bins that stand out.
+    r"""Filter one axis by a complex weight on all bins and another on the selected bins.
 
     .. math:: y = \mathrm{DFT}^{-1}\left( X \odot (W_G + m \odot W_L) \right)
 
@@ -172,8 +172,8 @@ def spectral_filter(
         See :func:`adaptive_spectral_mask`.
     lengths : Tensor, optional
         [N] points really present along ``dim``: each sample is filtered as a sequence of that
-        length, the median runs over its own bins, and the result from there on is 0. Weights per
-        frequency stay with the index k of the bin, so a shorter sample uses the first
+        length, the median is that of its own bins, and the result from there on is 0. Weights per
+        frequency belong to the index k of a bin, so a shorter sample uses the first
         ``lengths[i] // 2 + 1`` of them.
 
     Returns
@@ -191,13 +191,13 @@ def spectral_filter(
 
     Notes
     -----
-    The imaginary part of the product at DC and, for even n, at Nyquist belongs to no real signal
-    and is ignored: there a filter acts by its real part only.
+    The imaginary part of the product at DC and, for even n, at Nyquist has no meaning for a real
+    signal and is ignored: only the real part has an effect there.
     Cost: a DFT, its inverse, and about 6 operations per bin and channel. The transforms are
     products (2n² operations for each line) for short axes and FFTs from about 64 points on. On the
     CPU the work goes piece by piece along axis 0, also under ``torch.compile`` where gradients are
-    on; only ``x`` and the mask are kept for the gradient, the spectrum is computed again.
-    ("sigmoid" and ``lengths`` keep it, and take 2n² operations for each line.)
+    on; only ``x`` and the mask are saved for the gradient, the spectrum is computed again.
+    ("sigmoid" and ``lengths`` save it, and take 2n² operations for each line.)
     Source: FreST, section 4.2 (global and local filter); TSLANet for ``weight="channel"``, the
     global filter of GFNet (Rao et al., NeurIPS 2021) along one axis for "full".
 

@@ -23,8 +23,8 @@ def spectral_filter_2d(
 
     .. math:: y = \mathrm{DFT}_2^{-1}\left( X \odot W \right)
 
-    with X the two-dimensional DFT of ``x`` over both axes: a circular convolution over the whole
-    plane, of frames and joints for [N, C, T, V].
+    with X the two-dimensional DFT of ``x`` over both axes: a circular convolution over both
+    axes, for example frames and joints of [N, C, T, V].
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def spectral_filter_2d(
 
     Notes
     -----
-    As in the released filter, imaginary parts that belong to no real signal (the columns at DC
+    As in the released filter, imaginary parts without meaning for a real signal (the columns at DC
     and, for even m, at Nyquist of the second axis) are ignored after the first inverse step.
     Cost for short axes: 2m² + 4n² operations for each line of m and of n, twice; FFTs beyond.
     Source: the global filter of GFNet (Rao et al., NeurIPS 2021).

@@ -76,7 +76,8 @@ def irdft(re: Tensor, im: Tensor, n: int, *, dim: int, lengths: Tensor | None = 
     ----------
     re, im : Tensor
         Real and imaginary part, ``n // 2 + 1`` entries along ``dim``, same shape and dtype.
-        Imaginary parts at DC and, for even n, at Nyquist have no real signal and are ignored.
+        Imaginary parts at DC and, for even n, at Nyquist have no meaning for a real signal and are
+        ignored.
     n : int
         Points of the signal; needed because n and n + 1 can share a number of bins.
     dim : int
@@ -100,7 +101,7 @@ def irdft(re: Tensor, im: Tensor, n: int, *, dim: int, lengths: Tensor | None = 
     Notes
     -----
     Cost as :func:`rdft`. Source: equal to ``torch.fft.irfft(..., norm="ortho")`` on the CPU;
-    other back ends of that function use the ignored parts, this one nowhere does.
+    other back ends of that function use the ignored parts.
 
     Examples
     --------

@@ -74,7 +74,8 @@ def apply_gain(
     ``Cᵀ diag(gain) C``: half the arithmetic of two transforms, and its gradient to ``gain`` comes
     from the same product. Nothing of the size of ``x`` but ``x`` is saved for the gradient,
     except the coefficients of small tensors.
-    Cost for R rows: 2Rn² + 2n³ operations so, 4Rn² for fewer rows, O(R n log n) beyond 384 points.
+    Cost for R rows: 2Rn² + 2n³ operations with it, 4Rn² for fewer rows, O(R n log n) for more
+    points.
     Source: FS-VAE, section 3.2 (frequency-enhanced module).
 
     Examples
@@ -129,7 +130,7 @@ def _plain_gain(
 
 
 def band_edges(n: int, num_bands: int, *, last: Last = "include") -> Tensor:
-    r"""Cut the coefficients of an axis into bands: :math:`e_i = \lfloor i (n - 1) / b \rfloor`.
+    r"""Divide the coefficients of an axis into bands: :math:`e_i = \lfloor i (n - 1) / b \rfloor`.
 
     Parameters
     ----------
@@ -206,7 +207,7 @@ def band_gains(
     divisor : int
         m, at least 1.
     last : {"include", "released"}
-        See :func:`band_edges`; a coefficient without a band keeps gain 1.
+        See :func:`band_edges`; a coefficient without a band has gain 1.
 
     Returns
     -------
@@ -268,7 +269,7 @@ def _band_matrix(
     coefficient = torch.arange(n, device=device).unsqueeze(1)
     band = torch.arange(num_bands, device=device)
     inside = (edges[:-1] <= coefficient) & (coefficient < edges[1:])
-    slope = torch.where(
+    factor = torch.where(
         edges[1:] <= split, num_bands - band, band - num_bands // divisor - num_bands
     )
-    return torch.where(inside, slope, 0).to(dtype) / num_bands
+    return torch.where(inside, factor, 0).to(dtype) / num_bands

@@ -77,8 +77,8 @@ def tube_mask(
             "generator must be a torch.Generator, for example torch.Generator().manual_seed(0), "
             f"got {generator!r}."
         )
-    # The exporter cannot leave a number of tubes open that is computed from the number of steps.
-    # A draw for each step has more rows than tubes; the rows that are left over are not used.
+    # The exporter does not support a dynamic number of tubes computed from the number of steps. One
+    # draw per step has more rows than tubes; the others are not used.
     exporting = _route.watcher() == "export"
     tubes = steps if exporting else (steps + tube_length - 1) // tube_length
     if generator is None:  # the exporter cannot take the argument, not even as None
@@ -119,7 +119,7 @@ def patchify(clip: Tensor, *, patch_frames: int) -> Tensor:
     -----
     Cost: one copy. With a dynamic number of frames, :func:`torch.export.export` needs it as a
     multiple: ``patch_frames * Dim("steps")``.
-    Source: MAMP (Mao et al., ICCV 2023), whose released code keeps clips as [N, T, V, C]; the
+    Source: MAMP (Mao et al., ICCV 2023), whose released code stores clips as [N, T, V, C]; the
     order of the entries in a patch is the same.
 
     Examples

@@ -28,7 +28,7 @@ class Reconstruction(NamedTuple):
     signal : Tensor
         φ(S'), the decoder's reconstruction of the motion, [N, C, T, V].
     bands : Bands or None
-        SSFRM's bands, [N, C, T, V]; ``low`` may keep its own, smaller number of frames.
+        SSFRM's bands, [N, C, T, V]; ``low`` may have fewer frames.
         None without frequency reconstruction.
 
     Notes
@@ -290,13 +290,13 @@ def fd_mae_loss(
     if target is not None:
         if target_signal is None:
             raise ValueError("target_signal must be given with target, got None.")
-        # Detached, for a tangent passes through no_grad.
+        # Detached: forward-mode tangents pass through no_grad.
         target = _detached(target)
         target_motion = motion_reconstruction_loss(
             target.signal, target_signal.detach(), target_mask, lengths
         )
         target_frequency = _band_terms("target", target, target_signal, cutoff, lengths)
-        # Where a branch saw the joint its loss asks for nothing: its output there is arbitrary.
+        # Where a branch saw the joint, no other term trains its output.
         masks = [mask != 0 for mask in (online_mask, target_mask) if mask is not None]
         both = torch.stack(masks).all(0) if masks else None
         consistency = motion_consistency_loss(online.signal, target.signal, both, lengths)

@@ -195,7 +195,7 @@ def seen_unseen_curve(
     seen = (lost[-1] - torch.cat([zero, lost])) / seen_weight[order].cumsum(0)[-1]
     unseen = torch.cat([zero, won]) / unseen_weight[order].cumsum(0)[-1]
     handicap = torch.cat([zero - torch.inf, handicap])
-    # Samples with one margin change sides together: no handicap separates them.
+    # Samples with equal margins change at the same handicap.
     last = torch.searchsorted(handicap, handicap, right=True) - 1
     return handicap, seen[last], unseen[last]
 
@@ -203,7 +203,7 @@ def seen_unseen_curve(
 def area_under_seen_unseen_curve(
     scores: Tensor, target: Tensor, seen_classes: Collection[int] | Tensor, average: str = "micro"
 ) -> float:
-    """Area under :func:`seen_unseen_curve` (AUSUC): zero-shot quality at no chosen handicap.
+    """Area under :func:`seen_unseen_curve` (AUSUC): zero-shot quality without a choice of handicap.
 
     Parameters
     ----------
@@ -244,7 +244,7 @@ def _check_classes(name: str, value: Tensor) -> None:
 
 
 def _named(classes: Collection[int] | Tensor, device: torch.device) -> Tensor:
-    """Return class numbers as a tensor; a set has no order that torch would read."""
+    """Return class numbers as a tensor; torch cannot read a set."""
     return torch.as_tensor(classes if isinstance(classes, Tensor) else [*classes], device=device)
 
 

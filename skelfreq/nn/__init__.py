@@ -1,4 +1,4 @@
-"""Layers: parameters, shape checks and documentation in front of the functional core."""
+"""Layers: parameters and shape checks around the functions of ``skelfreq.functional``."""
 
 from skelfreq.nn.adaptive import FreS, FreT
 from skelfreq.nn.decoupling import FrameDecoupling, JointDecoupling

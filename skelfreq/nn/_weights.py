@@ -54,7 +54,7 @@ def stored(state: Mapping[str, Tensor], prefix: str, names: tuple[str, ...]) -> 
 def fill_filter_(values: Tensor, start: Start) -> None:
     """Draw a filter with σ = 0.02 from torch's global generator, or set it to 1 + 0j or 0."""
     if start == "normal":
-        values.normal_().mul_(NORMAL_STD)  # in place: the values may be spread over processes
+        values.normal_().mul_(NORMAL_STD)  # in place: the values may be sharded
         return
     values.zero_()
     if start == "one":
@@ -64,7 +64,7 @@ def fill_filter_(values: Tensor, start: Start) -> None:
 def resize_filter(values: Tensor, old: int, new: int, dim: int = -2) -> Tensor:
     """Read a filter with old//2+1 bins along ``dim`` at the relative frequencies k/new.
 
-    Linear between the old bins, constant beyond the last one.
+    Linear between the old bins, constant above the last one.
     """
     last = values.shape[dim] - 1
     position = torch.arange(new // 2 + 1, device=values.device).double() * (old / new)
@@ -74,5 +74,5 @@ def resize_filter(values: Tensor, old: int, new: int, dim: int = -2) -> Tensor:
     shape[dim] = -1
     part = (position - low).to(values.dtype).view(shape)
     high = (low + 1).clamp(max=last)
-    below, above = values.index_select(dim, low), values.index_select(dim, high)
-    return torch.lerp(below, above, part)
+    lower, upper = values.index_select(dim, low), values.index_select(dim, high)
+    return torch.lerp(lower, upper, part)

@@ -129,9 +129,9 @@ class AdaptiveFilter(nn.Module):
 
     @torch.no_grad()
     def kept(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Return which bins of ``x`` pass to the local filter, bool; none of those it lacks.
+        """Return which bins of ``x`` the mask selects for the local filter, bool.
 
-        For a mask that is soft, which ones lie above the threshold.
+        Bins above those of a shorter sample are False; a soft mask is compared with 1/2.
         """
         if self.threshold is None:
             raise ValueError("kept() must be called on a block with use_local=True, got False.")
@@ -178,7 +178,7 @@ class FreS(AdaptiveFilter):
     num_joints : int, optional
         Joints V; needed when the weights have a frequency axis, checked where it is given.
     use_global, use_local : bool
-        Whether W_G and W_L (with its mask and θ) are there; at least one.
+        Whether the block has W_G, and W_L with its mask and θ; at least one.
     residual : bool
         Whether the input is added.
     decouple : bool
@@ -194,7 +194,7 @@ class FreS(AdaptiveFilter):
     init : {"normal", "identity"}
         "normal": weights with σ = 0.02. "identity": the block starts as x → x. With a residual
         all filters start at 0, and the equality is exact; without, and without decoupling,
-        W_G = 1 and W_L = 0. θ begins to move once W_L has left 0.
+        W_G = 1 and W_L = 0. θ gets a gradient once W_L is not 0.
     device, dtype
         Of the parameters.
 
@@ -205,17 +205,17 @@ class FreS(AdaptiveFilter):
     Raises
     ------
     TypeError, ValueError
-        At construction: arguments that do not fit, no filter at all, "identity" where nothing
-        carries the input; in forward: other axes, channels or joints, bad lengths.
+        At construction: arguments that do not fit, no filter at all, "identity" where the block
+        cannot be it; in forward: other axes, channels or joints, bad lengths.
 
     Notes
     -----
-    Every frame has its own mask [N, 1, T, F], shared by the channels; no frame sees another.
+    Every frame has its own mask [N, 1, T, F], shared by the channels; frames are not mixed.
     ``kept(x)`` returns it. With ``decouple=False, residual=False, gradient="tslanet"`` the block
     is TSLANet's. Random starting values come from torch's global generator.
     Cost: decoupling, :func:`~skelfreq.functional.spectral_filter`, one addition.
-    Source: FreST, section 4.2 and Fig. 3; the residual and the content of the decoupling are ours
-    to choose, the paper gives neither.
+    Source: FreST, section 4.2 and Fig. 3; the paper defines neither the residual nor the
+    decoupling; both are our choice.
 
     Examples
     --------
@@ -260,7 +260,7 @@ class FreT(AdaptiveFilter):
     """Adaptive spectral filter along frames, within each joint.
 
     :class:`FreS` with the axes exchanged: :class:`FrameDecoupling`, the DFT along time, one mask
-    [N, 1, F, V] per joint's trajectory. No joint sees another.
+    [N, 1, F, V] per joint's trajectory. Joints are not mixed.
 
     Parameters
     ----------
@@ -275,8 +275,7 @@ class FreT(AdaptiveFilter):
     Shape
     -----
     [N, C, T, V] → the same. With ``lengths`` [N] each sample is filtered as a clip of its own
-    length, and is 0 from there on; weights with a frequency axis stay with the index k of their
-    bin.
+    length, and is 0 from there on; weights with a frequency axis belong to the index k of a bin.
 
     Raises
     ------
@@ -360,10 +359,10 @@ class FreT(AdaptiveFilter):
         torch.Size([2, 8, 30, 1])
         """
         names = ("complex_weight", "complex_weight_high", "threshold_param")
-        whole, local, threshold = stored(state, prefix, names)
+        global_, local, threshold = stored(state, prefix, names)
         block = cls(
-            len(whole), decouple=False, residual=False, gradient="tslanet", dtype=whole.dtype
+            len(global_), decouple=False, residual=False, gradient="tslanet", dtype=global_.dtype
         )
-        trained = {"global_weight": whole, "local_weight": local, "threshold": threshold}
+        trained = {"global_weight": global_, "local_weight": local, "threshold": threshold}
         block.load_state_dict(trained)
         return block

@@ -1,4 +1,4 @@
-"""The input of FreS and FreT: poses separated from motion, motion from poses."""
+"""The input of FreS and FreT: poses without position, motion without mean pose."""
 
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ class Decoupling(nn.Module):
 class JointDecoupling(Decoupling):
     """Relative joint positions of each frame, the input of FreS.
 
-    Each frame loses the mean of its joints and is scaled to unit RMS over joints and channels;
-    a depth-wise convolution of 3 taps along the joints and a point-wise map over the channels
-    follow. It mixes joints and channels of one frame; frames stay apart.
+    The mean of the joints is subtracted from each frame, which is scaled to unit RMS over joints
+    and channels; a depth-wise convolution of 3 taps along the joints and a point-wise map over the
+    channels follow. Joints and channels of one frame are mixed, frames are not.
 
     Parameters
     ----------
@@ -75,9 +75,9 @@ class JointDecoupling(Decoupling):
 
     Notes
     -----
-    Starts as the bare normalisation: both maps are the identity. No bias, so an empty frame stays
+    Starts as normalisation alone: both maps are the identity. No bias, so an empty frame stays
     0. Cost per entry: C + 3 multiplications. Source: FreST, section 4.2; the paper names the
-    module and leaves its content open, see :func:`~skelfreq.functional.decouple`.
+    module and does not define it, see :func:`~skelfreq.functional.decouple`.
 
     Examples
     --------
@@ -91,9 +91,9 @@ class JointDecoupling(Decoupling):
 class FrameDecoupling(Decoupling):
     """Motion of each joint about its mean position, the input of FreT.
 
-    :class:`JointDecoupling` with the axes exchanged: each joint loses the mean of its frames and
-    is scaled to unit RMS over frames and channels, then convolved along the frames. It mixes
-    frames and channels of one joint; joints stay apart.
+    :class:`JointDecoupling` with the axes exchanged: the mean of the frames is subtracted from each
+    joint, which is scaled to unit RMS over frames and channels, then convolved along the frames.
+    Frames and channels of one joint are mixed, joints are not.
 
     Parameters
     ----------
@@ -104,8 +104,8 @@ class FrameDecoupling(Decoupling):
 
     Shape
     -----
-    [N, C, T, V] → the same; with ``lengths`` [N], means run over the frames present, and all
-    other frames are 0.
+    [N, C, T, V] → the same; with ``lengths`` [N], means are those of the frames present, and
+    all other frames are 0.
 
     Raises
     ------
@@ -114,8 +114,7 @@ class FrameDecoupling(Decoupling):
 
     Notes
     -----
-    Cost and starting point as :class:`JointDecoupling`. A joint at rest becomes 0. Since the
-    scale is taken out, the mask after it does not depend on the unit of length.
+    Cost and starting point as :class:`JointDecoupling`. A joint at rest becomes 0.
     Source: FreST, section 4.2, as :class:`JointDecoupling`.
 
     Examples

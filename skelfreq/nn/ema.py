@@ -93,7 +93,7 @@ class EMADualPath(nn.Module):
         The network that is trained. It may be compiled or wrapped by DDP, before or after.
     momentum : float, optional
         γ in [0, 1], 0.996 if neither it nor a schedule is given: 0 copies the online network, 1
-        keeps the target as it is.
+        leaves the target unchanged.
     schedule : callable, optional
         γ of update k = 0, 1, …, instead of ``momentum``; see :func:`cosine_momentum`.
     buffers : {"copy", "average"}
@@ -125,7 +125,7 @@ class EMADualPath(nn.Module):
     -----
     FSDP2: build the dual path first, then shard all of it, ``fully_shard(dual)``.
     Cost of an update: one fused pass over the parameters. A target in bf16 or fp16 cannot follow
-    with γ near 1, because its steps round to 0: keep the weights in fp32.
+    with γ near 1, because its steps round to 0: store the weights in fp32.
     Source: FD-MAE, eq. 1. The letter gives no γ; 0.996 is BYOL's.
 
     Examples
@@ -263,7 +263,7 @@ class EMADualPath(nn.Module):
         return online, _route.detached(target)
 
     def get_extra_state(self) -> Tensor:
-        """Keep the number of updates in the ``state_dict``, as a tensor."""
+        """Store the number of updates in the ``state_dict``, as a tensor."""
         return torch.tensor(self.num_updates, device="cpu")
 
     def set_extra_state(self, state: Tensor) -> None:

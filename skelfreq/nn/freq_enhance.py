@@ -47,9 +47,9 @@ class FreqEnhance(nn.Module):
     learnable : {"bands", "free", None}
         "bands": ``weights`` [num_bands], initially 1, and ``strength`` [1] are trained. "free"
         (Ours† of the paper): ``weights`` [length] are the gains themselves, initially 1; bands,
-        split and strength play no part. None: nothing is trained.
+        split and strength are not used. None: nothing is trained.
     last : {"include", "released"}
-        Whether the highest coefficient belongs to the last band, or keeps gain 1.
+        Whether the highest coefficient belongs to the last band, or has gain 1.
     device, dtype
         Of the parameters.
 
@@ -121,7 +121,7 @@ class FreqEnhance(nn.Module):
         weights = torch.empty(size, device=device, dtype=dtype)
         self.weights = nn.Parameter(weights, requires_grad=learnable is not None)
         if learnable != "free":
-            # One entry, for a parameter without an axis cannot be sharded.
+            # One entry: a parameter without an axis cannot be sharded.
             level = torch.empty(1, device=device, dtype=dtype)
             self.strength = nn.Parameter(level, requires_grad=trained)
             self._warn_of_one_side()
@@ -151,7 +151,7 @@ class FreqEnhance(nn.Module):
     def _load_from_state_dict(
         self, state_dict: dict[str, Any], prefix: str, *arguments: Any
     ) -> None:
-        # Until 0.1.0 the strength was a scalar.
+        # In 0.1.0 the strength was a scalar.
         strength = state_dict.get(f"{prefix}strength")
         if isinstance(strength, Tensor) and strength.ndim == 0:
             state_dict[f"{prefix}strength"] = strength.reshape(1)
@@ -169,7 +169,7 @@ class FreqEnhance(nn.Module):
         Returns
         -------
         FreqEnhance
-            30 bands, split 30, strength 0.3, the last coefficient left alone.
+            30 bands, split 30, strength 0.3, the last coefficient unchanged.
 
         Raises
         ------

@@ -39,8 +39,8 @@ class FreST(nn.Module):
 
     Notes
     -----
-    ``fres`` and ``fret`` are the two blocks. Within ``fres`` no frame sees another, within
-    ``fret`` no joint does; after both every entry depends on every other. Cost: the sum of the two.
+    ``fres`` and ``fret`` are the two blocks. ``fres`` does not mix frames, ``fret`` does not mix
+    joints; after both, every entry depends on every other. Cost: the sum of the two.
     Source: FreST, section 4.2 and Fig. 3.
 
     Examples
@@ -96,7 +96,7 @@ class FreST(nn.Module):
         return filtered
 
     def kept(self, x: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Return the bins that pass in FreS [N, 1, T, F] and in FreT [N, 1, F, V], bool."""
+        """Return the selected bins of FreS [N, 1, T, F] and of FreT [N, 1, F, V], bool."""
         with torch.no_grad():
             filtered = self.fres(x, lengths)
         return self.fres.kept(x, lengths), self.fret.kept(filtered, lengths)

@@ -88,7 +88,7 @@ class TubeMask(NamedTuple):
                 f"mask_token must have shape ({width},), (1, {width}), (1, 1, {width}) or "
                 f"(1, 1, 1, {width}), got {tuple(mask_token.shape)}."
             )
-        # One extra row holds the mask token; all masked positions point at it.
+        # One extra row holds the mask token, for all masked positions.
         extra = mask_token.to(visible.dtype).reshape(1, 1, width).expand(visible.shape[0], 1, width)
         rows = torch.cat([visible, extra], 1)
         tokens = rows.gather(
@@ -186,13 +186,13 @@ class TubeMasking(nn.Module):
             device=tokens.device if isinstance(tokens, Tensor) else None,
         )
         flat = mask.flatten(1)
-        kept = steps * (self.num_joints - self.num_masked)
+        num_visible = steps * (self.num_joints - self.num_masked)
         # Counting ranks both kinds of token in one pass each; a sort would cost L log L.
         visible_rank = (~flat).cumsum(1) - 1
-        masked_rank = flat.cumsum(1) + (kept - 1)
+        masked_rank = flat.cumsum(1) + (num_visible - 1)
         restore = torch.where(flat, masked_rank, visible_rank)
         position = torch.arange(flat.shape[1], device=flat.device).expand_as(restore)
-        keep = torch.empty_like(restore).scatter(1, restore, position)[:, :kept]
+        keep = torch.empty_like(restore).scatter(1, restore, position)[:, :num_visible]
         return TubeMask(mask, keep, restore)
 
     def _batch_and_steps(self, tokens: Tensor | Sequence[int]) -> tuple[int, int]:

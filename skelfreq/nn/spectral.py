@@ -19,7 +19,7 @@ Plane = tuple[Literal[-2, 2], Literal[-1, 3]]
 class SpectralFilter(nn.Module):
     """Complex global filter along time, joints or both: ``irdft(W · rdft(x))``.
 
-    A circular convolution over the whole axis, learned in the frequency domain.
+    A circular convolution over the axis, learned in the frequency domain.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ class SpectralFilter(nn.Module):
     ------
     TypeError, ValueError
         At construction: arguments that do not fit; in forward: other axes, channels or points
-        than announced, ``lengths`` where joints are filtered.
+        than the arguments say, ``lengths`` where joints are filtered.
 
     Notes
     -----

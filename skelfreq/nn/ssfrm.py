@@ -32,7 +32,7 @@ class _Branches(nn.Module):
 
     def __init__(self, low: list[nn.Module], high: list[nn.Module]) -> None:
         super().__init__()
-        # The order of 0.1.0, in which starting values are drawn.
+        # In the order of 0.1.0, in which initial weights are drawn.
         self.high = nn.Sequential(*high)
         self.low = nn.Sequential(*low)
 

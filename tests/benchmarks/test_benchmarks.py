@@ -1,4 +1,4 @@
-"""The benchmark suite: every case runs, instruments count right, results can be read again.
+"""The benchmark suite: every case runs, measurements are right, results can be read again.
 
 What the peers compute: ``test_peers.py``.
 """
@@ -116,7 +116,7 @@ def test_interleaving_takes_turns_and_rounds() -> None:
     order: list[str] = []
     contenders = {name: lambda name=name: order.append(name) for name in "abc"}
     seconds = interleave(contenders, Effort(rounds=4, block=0.0, budget=0.0), threads=1)
-    # The budget is spent at once, and three rounds are the least.
+    # The budget is used up at once; three rounds are the minimum.
     assert {name: len(values) for name, values in seconds.items()} == {"a": 3, "b": 3, "c": 3}
     calls = 3  # two of them to warm up
     assert "".join(order[-9 * calls :: calls]) == "abcbcacab"
@@ -138,7 +138,7 @@ def test_peak_memory_counts_temporaries_and_results() -> None:
 
     leaf = torch.ones(1000, requires_grad=True)
     run = Operation(torch.exp, (leaf,)).backward_for(torch.ones(1000))
-    # The output, which exp keeps, and the gradient.
+    # The output, which exp saves, and the gradient.
     assert abs(peak_extra_bytes(run, "cpu") - 2 * x.nbytes) <= small
 
 
@@ -244,7 +244,7 @@ def test_unreadable_results_name_the_file(text: str, tmp_path: Path) -> None:
         read(path)
 
 
-def test_comparison_flags_only_what_is_beyond_noise(report: Report) -> None:
+def test_comparison_flags_only_changes_larger_than_noise(report: Report) -> None:
     def timed(record: Record, *seconds: float) -> Record:
         return replace(record, seconds=Spread(*seconds))
 
@@ -259,7 +259,7 @@ def test_comparison_flags_only_what_is_beyond_noise(report: Report) -> None:
     assert [row.split()[-1] for row in comparison(old, busy).splitlines()[1:]] == [
         "busy", "1.30", "busy",
     ]  # fmt: skip
-    rows = compare(old, new)  # what the old run did not have is left out
+    rows = compare(old, new)  # cases that the old run lacks are not compared
     assert [(round(change, 2), beyond) for _, _, change, beyond in rows] == [
         (1.3, True), (1.3, False), (0.7, True),
     ]  # fmt: skip
@@ -433,7 +433,7 @@ def test_command_line(
 @pytest.mark.parametrize(
     "flags", [["--only", "nothing"], ["--full", "--write-docs", "--only", "dct"]]
 )
-def test_command_line_refuses(flags: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_command_line_errors(flags: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         command.main(flags)
     assert stop.value.code == 2

@@ -1,4 +1,4 @@
-"""The benchmark's peers compute what they are named after: else a ratio would mean nothing."""
+"""The peers of the benchmark compute what their names say; otherwise ratios have no meaning."""
 
 from __future__ import annotations
 
@@ -122,11 +122,11 @@ def test_argsort_masking_keeps_the_lowest_scores() -> None:
     tokens, noise = normal(3, 10, 2), torch.rand(3, 10, generator=torch.Generator().manual_seed(0))
     visible, mask, restore = peers.argsort_masking(tokens, 4, noise)
     for row in range(3):
-        kept = noise[row].argsort()[:4]
-        assert torch.equal(visible[row], tokens[row, kept])
-        assert set(torch.nonzero(mask[row] == 0).flatten().tolist()) == set(kept.tolist())
+        lowest = noise[row].argsort()[:4]
+        assert torch.equal(visible[row], tokens[row, lowest])
+        assert set(torch.nonzero(mask[row] == 0).flatten().tolist()) == set(lowest.tolist())
         # Where a token went: the first ranks are the visible ones.
-        assert torch.equal(restore[row, kept], torch.arange(4))
+        assert torch.equal(restore[row, lowest], torch.arange(4))
 
 
 @pytest.mark.parametrize("fused", [False, True])

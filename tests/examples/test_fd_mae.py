@@ -9,22 +9,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from interruptions import signal_at
 from torch import Tensor
 
-from examples.data.task import Labelled
-from examples.fd_mae.augmentation import Augmentation
-from examples.fd_mae.config import PRESETS, Config, from_dict
-from examples.fd_mae.evaluate import FineTuning, fine_tune, linear_probe, take_labels
+from examples.common.probe import probe, take_labels
+from examples.common.runs import Cell
+from examples.common.settings import from_dict
+from examples.common.signals import Stop, Stopped
+from examples.data.task import Labelled, Task
+from examples.fd_mae.config import PRESETS, ROWS, Config
+from examples.fd_mae.experiment import fine_tuned
 from examples.fd_mae.model import MaskedAutoencoder
-from examples.fd_mae.pretrain import CHECKPOINT_EVERY, Pretraining, build, pretrain
-from examples.fd_mae.rows import ROWS
-from examples.runs import load_checkpoint, new_folder, save_checkpoint
+from examples.fd_mae.train import Pretraining, build
+from examples.soak import differing, equal
 from skelfreq import TubeMask
 from skelfreq.functional import motion, motion_reconstruction_loss
 
 TINY = Config(
     frames=8, width=16, depth=1, heads=2, decoder_width=16, ssfrm_width=8, cutoff=3,
-    tube_length=1, mask_ratio=0.6, epochs=CHECKPOINT_EVERY + 2, batch_size=8, warmup_epochs=1,
+    tube_length=1, mask_ratio=0.6, epochs=7, batch_size=8, warmup_epochs=1,
 )  # fmt: skip
 JOINTS = 5
 
@@ -103,30 +106,36 @@ def test_network_equals_mamp(golden_path: Path) -> None:
 
 @pytest.mark.parametrize("row", [row for row in ROWS if row != "untrained"])
 def test_every_row_trains(row: str) -> None:
-    change = ROWS[row]
-    assert change is not None
-    config = replace(change(TINY), lr=3e-3)
-    run = Pretraining(config, clips(), "cpu")
+    config = replace(TINY, **ROWS[row].changes, lr=3e-3, epochs=15)
+    run = Pretraining(config, clips())
     before = {name: value.clone() for name, value in run.network.named_parameters()}
-    for _ in range(15):
-        run.run_epoch()
-    assert run.history[-1]["motion"] < 0.9 * run.history[0]["motion"]
+    history = run.run().loop.history
+    assert history[-1]["motion"] < 0.9 * history[0]["motion"]
     assert all(not torch.equal(before[n], p) for n, p in run.network.named_parameters())
-    assert (run.history[-1]["consistency"] > 0) == config.dual_path
-    assert (run.history[-1]["frequency"] > 0) == config.frequency
+    assert (history[-1]["consistency"] > 0) == config.dual_path
+    assert (history[-1]["frequency"] > 0) == config.frequency
+
+
+def test_no_epoch_leaves_the_network_as_it_was_made() -> None:
+    torch.manual_seed(TINY.seed)
+    made = build(TINY, JOINTS)
+    run = Pretraining(replace(TINY, epochs=0), clips()).run()
+    assert run.loop.history == []
+    for name, value in run.trained().state_dict().items():
+        assert torch.equal(value, made.state_dict()[name]), name
 
 
 def test_mask_of_a_row_is_the_one_it_names() -> None:
-    tokens = torch.zeros(64, 8, JOINTS, 1)
-    tubes = build(replace(TINY, tube_length=4), JOINTS).draw_mask(tokens)
+    clip = torch.zeros(64, 3, 32, JOINTS)
+    tubes = build(replace(TINY, frames=32, tube_length=4), JOINTS).draw_mask(clip)
     assert (tubes.mask.sum(-1) == 3).all()
     assert (tubes.mask[:, :4] == tubes.mask[:, :1]).all()
-    scattered = build(replace(TINY, multi_tube=False, frames=32), JOINTS).draw_mask(tokens)
-    assert (scattered.mask.flatten(1).sum(-1) == round(0.6 * 8 * JOINTS)).all()
-    assert scattered.mask.sum(-1).unique().numel() > 1
+    free = build(replace(TINY, frames=32, multi_tube=False), JOINTS).draw_mask(clip)
+    assert (free.mask.sum((1, 2)) == round(0.6 * 8 * JOINTS)).all()
+    assert free.mask.sum(-1).unique().numel() > 1
 
 
-def test_only_visible_tokens_pass_the_encoder() -> None:
+def test_only_visible_tokens_enter_the_encoder() -> None:
     network = build(TINY, JOINTS)
     seen: list[torch.Size] = []
     network.encoder.blocks[0].register_forward_pre_hook(lambda _, args: seen.append(args[0].shape))
@@ -134,71 +143,32 @@ def test_only_visible_tokens_pass_the_encoder() -> None:
     assert seen == [torch.Size([4, 2 * 2, 16])]
 
 
-def weights(run: Pretraining) -> dict[str, Tensor]:
-    return dict(run.module.state_dict().items())
-
-
-def test_resume_equals_the_uninterrupted_run(tmp_path: Path) -> None:
-    (tmp_path / "whole").mkdir()
-    (tmp_path / "parts").mkdir()
-    data = clips()
-    whole = pretrain(TINY, data, tmp_path / "whole")
-
-    class Stop(Exception):
-        pass
-
-    def interrupt(run: Pretraining, *args: object) -> None:
-        if run.epoch == CHECKPOINT_EVERY + 1:
-            raise Stop
-        original(run, *args)
-
-    original = Pretraining.run_epoch
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(Stop):
-        patch.setattr(Pretraining, "run_epoch", interrupt)
-        pretrain(TINY, data, tmp_path / "parts")
+@pytest.mark.parametrize("row", ["plain", "fd-mae"])
+@pytest.mark.parametrize("step", [1, 3, 8])
+def test_resume_equals_the_uninterrupted_run(row: str, step: int, tmp_path: Path) -> None:
+    config, data = replace(TINY, **ROWS[row].changes), clips()
+    folders = [tmp_path / name for name in ("whole", "parts")]
+    for folder in folders:
+        folder.mkdir()
+    whole = Pretraining(config, data, Cell(folders[0])).run()
+    with Stop() as stop, pytest.raises(Stopped):
+        first = Pretraining(config, data, Cell(folders[1], stop=stop))
+        signal_at(first.network, step)
+        first.run()
     torch.rand(7)  # whatever happened in between must not matter
-    parts = pretrain(TINY, data, tmp_path / "parts")
-    assert parts.history == whole.history
-    expected = weights(whole)
-    assert weights(parts).keys() == expected.keys()
-    for name, value in weights(parts).items():
-        assert torch.equal(value, expected[name]), name
-    state, again = whole.optimizer.state_dict()["state"], parts.optimizer.state_dict()["state"]
-    assert all(torch.equal(state[k]["exp_avg_sq"], again[k]["exp_avg_sq"]) for k in state)
-    metrics = json.loads((tmp_path / "parts" / "metrics.json").read_text())
-    assert metrics == whole.history
-
-
-def test_a_broken_checkpoint_is_named(tmp_path: Path) -> None:
-    path = tmp_path / "checkpoint.pt"
-    save_checkpoint(path, {"epoch": 1, "x": torch.ones(3)})
-    whole = path.read_bytes()
-    assert torch.equal(load_checkpoint(path)["x"], torch.ones(3))
-    path.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(ValueError, match=r"checkpoint.pt is not a readable checkpoint"):
-        load_checkpoint(path)
-    with pytest.raises(FileNotFoundError, match=r"missing.pt"):
-        load_checkpoint(tmp_path / "missing.pt")
-
-
-def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
-    path = tmp_path / "checkpoint.pt"
-    save_checkpoint(path, {"epoch": 1})
-    with pytest.raises(Exception, match=r"pickle"):
-        save_checkpoint(path, {"epoch": 2, "bad": lambda: None})
-    assert load_checkpoint(path) == {"epoch": 1}
-    assert [p.name for p in tmp_path.iterdir()] == ["checkpoint.pt"]
-
-
-def test_run_folders_never_collide(tmp_path: Path) -> None:
-    folders = {new_folder(tmp_path, "run") for _ in range(5)}
-    assert len(folders) == 5
-    assert all(folder.is_dir() for folder in folders)
+    parts = Pretraining(config, data, Cell(folders[1]))
+    assert parts.loop.step == step
+    assert parts.run().loop.history == whole.loop.history
+    assert differing(*folders) == []
+    # Nothing is left to do, and the generators are where the whole run left them.
+    torch.rand(3)
+    again = Pretraining(config, data, Cell(folders[1])).run()
+    assert equal(again.network.state_dict(), whole.network.state_dict())
+    assert torch.equal(again.generator.get_state(), whole.generator.get_state())
 
 
 def test_the_ema_target_follows_the_online_network() -> None:
-    run = Pretraining(TINY, clips(), "cpu")
-    run.run_epoch()
+    run = Pretraining(replace(TINY, epochs=1), clips()).run()
     assert run.dual is not None
     assert run.dual.num_updates == 3
     assert [run.momentum_at(k) for k in (0, 1)] == [0.1, 2 / 11]
@@ -234,22 +204,25 @@ def test_probe_and_fine_tuning_find_what_is_there() -> None:
     shift = torch.rand(60, 3, 1, JOINTS, generator=torch.Generator().manual_seed(0))
     data = torch.sin(2 * torch.pi * (rate * time + shift))
     train, test = Labelled(data[:45], labels[:45]), Labelled(data[45:], labels[45:])
+    task = Task(train, test, "none", ("a", "b", "c"), "waves")
     network = build(TINY, JOINTS)
     before = [p.clone() for p in network.parameters()]
-    assert linear_probe(network.encoder, train, test) > 0.5
+    embed, device = network.encoder.clip_features, torch.device("cpu")
+    found = probe(embed, train, test, device, neighbours=True)
+    assert found["linear probe"] > 0.5 and found["kNN"] > 0.5
+    assert probe(embed, train, test, device) == {"linear probe": found["linear probe"]}
     # The classes are rates, which a temporal crop would change.
-    still = Augmentation(rotation=0.0, scale=0.0, crop=1.0)
-    settings = FineTuning(steps=60, batch_size=16, lr=5e-3, drop_tokens=0.0, augmentation=still)
-    first = fine_tune(network.encoder, train, test, settings, seed=0)
+    still = replace(TINY, rotation=0.0, scale=0.0, crop=1.0, fine_tuning_steps=60)
+    first = fine_tuned(network, still, task, 1.0, 0, True)
     assert first > 0.8
-    assert fine_tune(network.encoder, train, test, settings, seed=0) == first
+    assert fine_tuned(network, still, task, 1.0, 0, True) == first
     assert all(torch.equal(a, b) for a, b in zip(before, network.parameters(), strict=True))
 
 
 def test_config_survives_json_and_rejects_unknown_names() -> None:
     for config in PRESETS.values():
-        assert from_dict(json.loads(json.dumps(config.to_dict()))) == config
+        assert from_dict(Config, json.loads(json.dumps(config.to_dict()))) == config
     with pytest.raises(ValueError, match=r"unknown names .*'mask_ration'"):
-        from_dict({"mask_ration": 0.5})
-    with pytest.raises(ValueError, match=r"signal must be one of .*'displacement'.* got 'speed'"):
+        from_dict(Config, {"mask_ration": 0.5})
+    with pytest.raises(ValueError, match=r"signal must be one of .*displacement.* got 'speed'"):
         Config(signal="speed")

@@ -1,4 +1,4 @@
-"""``python -m examples.fd_mae`` and its study, run whole on small settings."""
+"""``python -m examples.fd_mae``, run whole on small settings."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from interruptions import signal_at
 
 from examples.data import resample_clips, synthetic_ntu25
-from examples.fd_mae import study
 from examples.fd_mae.__main__ import main
-from examples.fd_mae.pretrain import CHECKPOINT_EVERY, Pretraining
-from examples.tables import markdown
+from examples.fd_mae.train import Pretraining
+from examples.soak import differing
 
 TINY = [
     "--frames", "8", "--width", "16", "--depth", "1", "--heads", "2", "--decoder-width", "16",
@@ -39,39 +39,48 @@ def test_a_run_leaves_what_it_promises(tmp_path: Path, capsys: pytest.CaptureFix
         assert 0 <= scores["linear probe"] <= 1
         assert f"| {title} | {100 * scores['linear probe']:.1f} |" in printed
     for row in ("plain", "fd-mae"):
-        state = torch.load(folder / row / "checkpoint.pt", weights_only=True)
-        assert state["epoch"] == 2
-        assert len(json.loads((folder / row / "metrics.json").read_text())) == 2
-        assert json.loads((folder / row / "config.json").read_text())["epochs"] == 2
-    names = ("losses", "smoothness", "reconstruction", "relative_log_amplitude")
-    for name in names:
+        cell = folder / row / "seed0"
+        state = torch.load(cell / "pretraining.pt", weights_only=True)
+        assert (state["epoch"], state["index"]) == (2, 0)
+        lines = [json.loads(line) for line in (cell / "pretraining.jsonl").read_text().splitlines()]
+        assert [line["epoch"] for line in lines] == [1, 2] and lines[1]["total"] > 0
+        result = json.loads((cell / "result.json").read_text())
+        assert result["settings"]["epochs"] == 2 and result["settings"]["seed"] == 0
+        assert {"skelfreq", "torch", "numpy"} <= result["versions"].keys() and result["data"]
+    names = (
+        "losses-fd-mae-seed0-pretraining",
+        "smoothness",
+        "reconstruction",
+        "relative_log_amplitude",
+    )
+    for name in (*names, "relative_log_amplitude"):
         assert (folder / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
     amplitudes = json.loads((folder / "relative_log_amplitude.json").read_text())
     assert all(len(curve) == 2 for curve in amplitudes.values())
 
 
-def test_interrupt_and_resume_give_the_uninterrupted_table(
+def test_interrupt_and_resume_give_the_uninterrupted_folder(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    flags = [*TINY, "--epochs", str(CHECKPOINT_EVERY + 1), "--rows", "fd-mae"]
+    flags = [*TINY, "--epochs", "3", "--rows", "fd-mae"]
     assert main([*flags, "--out", str(tmp_path / "whole")]) == 0
-    original = Pretraining.run_epoch
+    original = Pretraining.run
 
-    def interrupted(run: Pretraining) -> None:
-        if run.epoch == CHECKPOINT_EVERY:
-            raise KeyboardInterrupt
-        original(run)
+    def interrupted(run: Pretraining) -> Pretraining:
+        signal_at(run.network, 4)
+        return original(run)
 
-    monkeypatch.setattr(Pretraining, "run_epoch", interrupted)
-    assert main([*flags, "--out", str(tmp_path / "parts")]) == 130
+    with monkeypatch.context() as patch:
+        patch.setattr(Pretraining, "run", interrupted)
+        assert main([*flags, "--out", str(tmp_path / "parts")]) == 128 + 15
     folder = only_folder(tmp_path / "parts")
-    assert f"--resume {folder}" in capsys.readouterr().out
+    assert f"python -m examples.fd_mae --resume {folder}" in capsys.readouterr().err
     assert not (folder / "table.json").exists()
-    monkeypatch.setattr(Pretraining, "run_epoch", original)
+    # What a kill between two files leaves, and inside one.
+    (folder / "fd-mae" / "seed0" / "pretraining.jsonl").write_text("")
+    (folder / "fd-mae" / "seed0" / "pretraining.pt.17.part").write_text("half")
     assert main(["--resume", str(folder)]) == 0
-    whole = only_folder(tmp_path / "whole")
-    for name in ("table.json", "fd-mae/metrics.json", "relative_log_amplitude.json"):
-        assert (folder / name).read_text() == (whole / name).read_text()
+    assert differing(only_folder(tmp_path / "whole"), folder) == []
 
 
 def test_ctrgcn_archives_run(tmp_path: Path) -> None:
@@ -83,9 +92,10 @@ def test_ctrgcn_archives_run(tmp_path: Path) -> None:
     path = tmp_path / "NTU60_CS.npz"
     np.savez(path, x_train=x[train], y_train=y[train], x_test=x[~train], y_test=y[~train])
     flags = [*TINY, "--epochs", "1", "--rows", "fd-mae", "--data", str(path), "--config", "small"]
+    flags += ["--label-shares", "0.5", "1", "--fine-tuning-steps", "2", "--no-linear"]
     assert main([*flags, "--out", str(tmp_path / "runs")]) == 0
-    folder = only_folder(tmp_path / "runs")
-    assert "linear probe" in (folder / "table.json").read_text()
+    table = json.loads((only_folder(tmp_path / "runs") / "table.json").read_text())
+    assert list(table["FD-MAE"]) == ["fine-tuning, 50% of labels", "fine-tuning"]
 
 
 @pytest.mark.parametrize(
@@ -96,23 +106,18 @@ def test_ctrgcn_archives_run(tmp_path: Path) -> None:
         (["--mask-ratio", "0.999"], "mask_ratio must leave one of 25 joints visible, got 0.999"),
         (["--frames", "9"], "frames must be a multiple of 4, got 9"),
         (["--cutoff", "99"], "cutoff must lie between 0 and 8, got 99"),
+        (["--lr", "0"], "lr must be above 0, got 0.0"),
+        (["--lr", "nan"], "lr must be above 0, got nan"),
+        (["--width", "1000000000"], "width must be a finite number up to 1e+06"),
+        (["--rows", "fd"], "--rows must be of untrained, plain"),
+        (["--label-shares", "2"], "labels must be a share in (0, 1], got 2.0"),
+        (["--workers", "2", "--devices", "2"], "--workers above 1 does not go with --devices"),
     ],
 )
-def test_bad_input_is_named(
+def test_bad_input_is_one_line(
     flags: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rows = ["--rows", "fd-mae", "--epochs", "1", "--out", str(tmp_path)]
     assert main([*TINY, *rows, *flags]) == 2
-    assert message in capsys.readouterr().err
-
-
-def test_study_averages_over_seeds_and_keeps_finished_jobs(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for seed, value in ((0, 0.5), (1, 0.7)):
-        folder = tmp_path / "untrained" / f"seed{seed}"
-        folder.mkdir(parents=True)
-        (folder / "result.json").write_text(json.dumps({"linear probe": value}))
-    table = study.summarise(tmp_path, ["untrained"], [0, 1])
-    assert table == {"untrained encoder": {"linear probe": (60.0, 14.1)}}
-    assert "| untrained encoder | 60.0 ± 14.1 |" in markdown(table)
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("fd_mae: ") and message in error

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,12 +13,14 @@ import torch
 from tolerances import GOLDEN, assert_close
 from torch import Tensor
 
+from examples.common.runs import Cell
+from examples.common.signals import Stop, Stopped
 from examples.fs_vae.config import PRESETS, Config
 from examples.fs_vae.features import Features, Part
 from examples.fs_vae.model import CrossModalVAE, Outputs, Weights, alignment_loss, loss_of
-from examples.fs_vae.pipeline import run
-from examples.fs_vae.recognise import Scores, Stacking, fit_gate, fit_stacking
+from examples.fs_vae.recognise import Scores, Stacking, fit_gate, fit_stacking, recognise
 from examples.fs_vae.train import schedule, train_cycles
+from examples.soak import differing
 from skelfreq import FreqEnhance
 from skelfreq.functional import generalized_zero_shot_accuracy
 
@@ -100,7 +104,7 @@ def test_one_training_step_equals_the_release(golden_path: Path) -> None:
 
 
 def test_recognises_unseen_classes_of_linear_problems() -> None:
-    found = [run(*problem(seed), SMALL).metrics for seed in range(4)]
+    found = [recognise(*problem(seed), SMALL)[0] for seed in range(4)]
     mean = {name: np.mean([metrics[name] for metrics in found]) for name in found[0]}
     chance = 1 / 3
     assert mean["zero-shot"] > 2 * chance
@@ -116,7 +120,7 @@ def test_without_alignment_nothing_is_transferred() -> None:
     accuracies = [
         np.mean(
             [
-                run(*problem(seed), replace(SMALL, alignment=alignment)).metrics["zero-shot"]
+                recognise(*problem(seed), replace(SMALL, alignment=alignment))[0]["zero-shot"]
                 for seed in range(4)
             ]
         )
@@ -127,8 +131,8 @@ def test_without_alignment_nothing_is_transferred() -> None:
 
 def test_same_seed_same_result() -> None:
     features, validation, text = problem()
-    first, second = (run(features, validation, text, SMALL) for _ in range(2))
-    assert first.metrics == second.metrics and first.chosen == second.chosen
+    first, second = (recognise(features, validation, text, SMALL) for _ in range(2))
+    assert first == second
 
 
 def test_selection_does_not_look_at_the_test_samples() -> None:
@@ -138,18 +142,59 @@ def test_selection_does_not_look_at_the_test_samples() -> None:
         unseen_test=replace(features.unseen_test, x=features.unseen_test.x.flip(0)),
         seen_test=replace(features.seen_test, x=features.seen_test.x.flip(0)),
     )
-    first, second = (run(f, validation, text, SMALL) for f in (features, shuffled))
-    assert first.chosen == second.chosen
-    assert first.metrics != second.metrics
+    first, second = (recognise(f, validation, text, SMALL) for f in (features, shuffled))
+    assert first[1]["chosen"] == second[1]["chosen"]
+    assert first[0] != second[0]
 
 
 def test_selection_on_the_test_set_warns_and_is_never_worse() -> None:
     features, validation, text = problem(noise=2.0)
-    honest = run(features, validation, text, SMALL)
+    honest, _ = recognise(features, validation, text, SMALL)
     with pytest.warns(UserWarning, match="on the test samples"):
-        published = run(features, validation, text, replace(SMALL, select="test"))
-    assert published.metrics["zero-shot"] >= honest.metrics["zero-shot"]
-    assert published.metrics["harmonic"] >= honest.metrics["harmonic"]
+        published, _ = recognise(features, validation, text, replace(SMALL, select="test"))
+    assert published["zero-shot"] >= honest["zero-shot"]
+    assert published["harmonic"] >= honest["harmonic"]
+
+
+@pytest.mark.parametrize("step", [1, 60, 150])
+def test_resume_equals_the_uninterrupted_run(
+    step: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # 2 cycles of 25 epochs with 2 batches to select on, and as many or half of it to test with.
+    given = problem()
+    folders = [tmp_path / name for name in ("whole", "parts")]
+    for folder in folders:
+        folder.mkdir()
+    whole = recognise(*given, SMALL, Cell(folders[0]))
+    made = itertools.count(1)
+    forward = CrossModalVAE.forward
+
+    def interrupted(self: CrossModalVAE, *args: object) -> Outputs:
+        if next(made) == step:
+            signal.raise_signal(signal.SIGINT)
+        return forward(self, *args)
+
+    with Stop() as stop, monkeypatch.context() as patch, pytest.raises(Stopped):
+        patch.setattr(CrossModalVAE, "forward", interrupted)
+        recognise(*given, SMALL, Cell(folders[1], stop=stop))
+    assert recognise(*given, SMALL, Cell(folders[1])) == whole
+    assert differing(*folders) == []
+
+
+def test_the_best_cycle_is_taken_and_the_first_of_equals() -> None:
+    features, _, text = problem()
+    config = replace(SMALL, cycles=3, cycle_epochs=1)
+    said = iter([0.2, 0.5, 0.5])
+    seen: list[Tensor] = []
+
+    def judge(model: CrossModalVAE) -> float:
+        seen.append(model.to_text[0].weight.detach().clone())
+        return next(said)
+
+    model, judged = train_cycles(features, text, config, judge=judge)
+    assert judged == [0.2, 0.5, 0.5]
+    assert torch.equal(model.to_text[0].weight, seen[1])
+    assert not torch.equal(seen[1], seen[2])
 
 
 def test_triplet_wants_the_right_decoding() -> None:
@@ -177,7 +222,7 @@ def test_schedule_warms_up_in_order() -> None:
 def test_gains_are_trained(enhance: str, kind: str) -> None:
     features, _, text = problem()
     config = replace(SMALL, enhance=enhance, cycles=1, cycle_epochs=2)
-    (model,) = train_cycles(features, text, config)
+    model, _ = train_cycles(features, text, config)
     layer = model.skeleton.enhance
     assert isinstance(layer, FreqEnhance) and layer.learnable == kind
     assert not torch.equal(layer.weights, torch.ones_like(layer.weights))
@@ -210,10 +255,10 @@ def test_a_large_handicap_leaves_only_unseen_classes() -> None:
 def test_text_must_cover_the_classes_and_be_finite() -> None:
     features, validation, text = problem()
     with pytest.raises(ValueError, match="a row for each of 10 classes, got 8"):
-        run(features, validation, text[:8], SMALL)
+        recognise(features, validation, text[:8], SMALL)
     text[3, 2] = torch.nan
     with pytest.raises(ValueError, match="finite, got NaN or infinity for class 3"):
-        run(features, validation, text, SMALL)
+        recognise(features, validation, text, SMALL)
 
 
 @pytest.mark.parametrize(

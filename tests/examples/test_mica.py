@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from interruptions import signal_at
 from text_encoders import Counting
-from torch import Tensor, nn
+from torch import Tensor
 
+from examples.common.runs import Cell
+from examples.common.signals import Stop, Stopped
+from examples.common.tables import markdown
 from examples.data.task import Labelled, load_task
-from examples.mica import robustness, study
+from examples.mica import figures, noise, robustness
 from examples.mica.__main__ import main
-from examples.mica.config import PRESETS, Config
+from examples.mica.config import PRESETS, ROWS, Config
 from examples.mica.encoder import Encoder, Harmonizer
-from examples.mica.queue import Queue
-from examples.mica.robustness import corrupted
-from examples.mica.rows import ROWS
-from examples.mica.train import MICA, Text, train
+from examples.mica.train import MICA, Queue, Text, Training
+from examples.soak import differing, equal
 
 TINY = replace(PRESETS["small"], widths=(4, 8), frames=8, embedding=8, queue=12, epochs=1)
 FLAGS = ["--widths", "4", "8", "--frames", "8", "--embedding", "8", "--queue", "12",
@@ -81,36 +82,6 @@ def test_queue_state_round_trip() -> None:
     for one in (queue, other):
         one.put(unit(3, 2, seed=4), torch.arange(3))
     assert torch.equal(queue.keys, other.keys) and torch.equal(queue.labels, other.labels)
-    with pytest.raises(ValueError, match="size must be at least 1, got 0"):
-        Queue(0, 2)
-
-
-def worker(rank: int, folder: str) -> None:
-    # They meet in a file: a port found free may be taken before they do.
-    torch.distributed.init_process_group(
-        "gloo",
-        init_method=f"file://{folder}/meeting",
-        rank=rank,
-        world_size=2,
-        timeout=timedelta(minutes=1),
-    )
-    queue = Queue(6, 2)
-    for step in range(2):
-        queue.put(unit(2, 2, seed=10 * step + rank), torch.tensor([step, 10 * rank]))
-    torch.save(queue.state_dict(), f"{folder}/{rank}.pt")
-    torch.distributed.destroy_process_group()
-
-
-def test_every_process_has_the_keys_of_all(tmp_path: Path) -> None:
-    torch.multiprocessing.spawn(worker, (str(tmp_path),), nprocs=2)
-    first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1))
-    assert all(torch.equal(first[name], second[name]) for name in first)
-    alone = Queue(6, 2)
-    for step in range(2):
-        for rank in range(2):
-            alone.put(unit(2, 2, seed=10 * step + rank), torch.tensor([step, 10 * rank]))
-    assert torch.equal(first["keys"], alone.keys) and int(first["written"]) == 8
-    assert torch.equal(first["labels"], alone.labels)
 
 
 # --- Network ------------------------------------------------------------------------------------
@@ -148,7 +119,9 @@ def test_momentum_encoder_moves_without_gradient() -> None:
     before = [p.clone() for p in target.parameters()]
     generator = torch.Generator().manual_seed(0)
     for _ in range(2):  # the queue is empty at first: no modulation then
-        losses = model(data.clips, data.clips + 0.1, data.labels, generator)
+        losses, keys = model(data.clips, data.clips + 0.1, data.labels, generator)
+        model.queue.put(keys, data.labels)
+    assert not keys.requires_grad
     assert set(losses) == {"contrast", "modulation", "harmonizer"}
     torch.stack(list(losses.values())).sum().backward()
     assert all(p.grad is None and not p.requires_grad for p in target.parameters())
@@ -166,19 +139,19 @@ def test_momentum_encoder_moves_without_gradient() -> None:
 def test_training_brings_views_of_a_clip_together() -> None:
     task = load_task("synthetic", 8, body_frame=True, num_classes=4, num_subjects=4, clips_per=3)
     config = replace(TINY, epochs=50, batch_size=12, momentum=0.9)
-    _, history = train(task.train, task.layout, text_of(4), config)
+    history = Training(config, task.train, task.layout, text_of(4)).run().loop.history
     assert history[-1]["contrast"] < history[2]["contrast"] - 0.1
     assert history[-1]["modulation"] < history[1]["modulation"]
 
 
 def test_rows_differ_in_what_they_name() -> None:
-    configs = {name: replace(Config(), **change) for name, change in ROWS.items()}
-    assert configs["+ both = MICA"] == Config()
-    assert configs["InfoNCE only"].spectral == configs["+ FM"].spectral == "none"
-    for name in ("InfoNCE only", "+ FreST"):
+    configs = {name: replace(Config(), **row.changes) for name, row in ROWS.items()}
+    assert configs["mica"] == Config() and configs["random"].epochs == 0
+    assert configs["infonce"].spectral == configs["fm"].spectral == "none"
+    for name in ("infonce", "frest"):
         assert configs[name].modulation == configs[name].harmonizer == 0
-    assert configs["FreS only"].spectral == "fres" and configs["FreT only"].spectral == "fret"
-    assert configs["global filter only"].filters == "global"
+    assert configs["fres-only"].spectral == "fres" and configs["fret-only"].spectral == "fret"
+    assert configs["global-only"].filters == "global"
     with pytest.raises(ValueError, match="spectral must be one of"):
         Config(spectral="dct")
     with pytest.raises(ValueError, match="kernel must be odd, got 4"):
@@ -189,16 +162,28 @@ def test_rows_differ_in_what_they_name() -> None:
 
 
 def test_test_clips_are_corrupted_as_told() -> None:
-    train_clips, tests, layout = corrupted("synthetic", replace(TINY, frames=16))
-    assert layout == "ntu25" and len(train_clips) == 240
-    clean = tests["jitter"][0].clips
-    assert torch.equal(clean, tests["dropout"][0].clips)
-    away = [(tests["jitter"][v].clips - clean).square().mean().sqrt() for v in (1, 2, 5, 10)]
+    config = replace(TINY, frames=16)
+    clips, _, _ = noise.load_clips(config)
+    train_clips, tests = noise.corrupted(clips, config)
+    assert len(train_clips) == 240
+    clean = tests["jitter 0 cm"].clips
+    assert torch.equal(clean, tests["0 % dropped"].clips)
+    away = [(tests[f"jitter {v} cm"].clips - clean).square().mean().sqrt() for v in (1, 2, 5, 10)]
     assert all(0 < a < b for a, b in pairwise(away))
     # Bones of about 0.24 m on average: 1 cm is some hundredths of the unit.
     assert 0.01 < away[0] < 0.1
-    dropped = [(tests["dropout"][v].clips - clean).square().mean() for v in (10, 30)]
+    dropped = [(tests[f"{v} % dropped"].clips - clean).square().mean() for v in (10, 30)]
     assert 0 < dropped[0] < dropped[1]
+
+
+def test_robustness_may_test_on_training_subjects() -> None:
+    config = replace(TINY, frames=16, validate=(1, 3))
+    clips, _, _ = noise.load_clips(config)
+    train_clips, tests = noise.corrupted(clips, config)
+    subjects = clips.groups[clips.train]
+    held_out = np.isin(subjects, (1, 3))
+    assert len(train_clips) == (~held_out).sum()
+    assert len(tests["jitter 0 cm"]) == held_out.sum() > 0
 
 
 # --- Command lines ------------------------------------------------------------------------------
@@ -212,12 +197,36 @@ def test_a_run_leaves_what_it_promises(
     printed = capsys.readouterr().out
     table = json.loads((folder / "table.json").read_text())
     assert list(table) == ["random encoder", "InfoNCE only", "+ both = MICA"]
-    for row, scores in table.items():
-        assert f"| {row} | {100 * scores['linear probe']:.1f} |" in printed
-    for picture in ("both-mica-filters", "both-mica-kept", "both-mica-queue", "infonce-only-queue"):
-        assert (folder / f"{picture}.png").read_bytes().startswith(b"\x89PNG")
-    encoder = Encoder("ntu25", TINY)
-    encoder.load_state_dict(torch.load(folder / "both-mica.pt", weights_only=True))
+    assert markdown(table) in printed
+    for picture in ("mica-filters", "mica-kept", "mica-queue", "infonce-queue"):
+        png = (folder / "figures" / f"{picture}.png").read_bytes()
+        assert png.startswith(b"\x89PNG")
+    state = torch.load(folder / "mica" / "seed0" / "training.pt", weights_only=True)
+    prefix = "paths.online.encoder."
+    weights = state["parts"]["model"].items()
+    own = {k.removeprefix(prefix): v for k, v in weights if k.startswith(prefix)}
+    Encoder("ntu25", TINY).load_state_dict(own)
+
+
+@pytest.mark.parametrize("step", [1, 2, 4])
+def test_resume_equals_the_uninterrupted_run(step: int, tmp_path: Path) -> None:
+    task = load_task("synthetic", 8, body_frame=True, num_classes=3, num_subjects=4, clips_per=2)
+    given = (replace(TINY, epochs=3, batch_size=7), task.train, task.layout, text_of(3))
+    folders = [tmp_path / name for name in ("whole", "parts")]
+    for folder in folders:
+        folder.mkdir()
+    whole = Training(*given, Cell(folders[0])).run()
+    with Stop() as stop, pytest.raises(Stopped):
+        first = Training(*given, Cell(folders[1], stop=stop))
+        signal_at(first.model, step)
+        first.run()
+    torch.rand(7)  # whatever happened in between must not matter
+    parts = Training(*given, Cell(folders[1]))
+    assert parts.loop.step == step
+    parts.run()
+    assert differing(*folders) == []
+    assert equal(parts.model.state_dict(), whole.model.state_dict())
+    assert int(whole.model.queue.written) == 36
 
 
 def test_bad_arguments_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -225,30 +234,37 @@ def test_bad_arguments_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[st
         (["--data", "none.npz"], "none.npz: no such file"),
         (["--spectral", "dct"], "spectral must be one of"),
         (["--descriptions", "none.json"], "none.json: no such file"),
+        (["--widths", "6", "10"], "widths must end in a multiple of 4"),
     ):
         assert main([*flags, "--out", str(tmp_path / "runs")]) == 2
         assert message in capsys.readouterr().err
     assert not (tmp_path / "runs").exists()
 
 
-def test_study_and_robustness_summarise(tmp_path: Path) -> None:
-    for seed, value in ((0, 0.4), (1, 0.6)):
-        (tmp_path / f"InfoNCE_only-{seed}.json").write_text(json.dumps({"scores": {"kNN": value}}))
-        for network in ("none", "frest"):
-            content = {"jitter": {"0": value, "5": value / 2}, "dropout": {"0": value}}
-            (tmp_path / f"{network}-{seed}.json").write_text(json.dumps(content))
-    table = study.summarise(tmp_path, ["InfoNCE only"], [0, 1])
-    assert table == {"InfoNCE only": {"kNN": (50.0, 14.1)}}
-    curves = robustness.collect(tmp_path, [0, 1])
-    assert "| ST-GCN with FreST | 50.0 ± 14.1 | 25.0 ± 7.1 |" in robustness.format_table(curves)
-    robustness.figures.draw_robustness(curves, tmp_path / "picture.png")
-    assert np.frombuffer((tmp_path / "picture.png").read_bytes()[1:4], "S3")[0] == b"PNG"
+def test_robustness_compares_networks_over_seeds(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ["--widths", "4", "--frames", "8", "--epochs", "1", "--seeds", "0", "1"]
+    assert robustness.main([*flags, "--out", str(tmp_path)]) == 0
+    (folder,) = tmp_path.iterdir()
+    table = json.loads((folder / "table.json").read_text())
+    assert list(table) == ["ST-GCN", "ST-GCN with FreST"]
+    columns = list(table["ST-GCN"])
+    assert columns[:2] == ["jitter 0 cm", "jitter 1 cm"] and columns[-1] == "30 % dropped"
+    assert all(len(cell) == 2 for cell in table["ST-GCN"].values())
+    assert (folder / "figures" / "robustness.png").read_bytes().startswith(b"\x89PNG")
+    assert markdown(table) in capsys.readouterr().out
 
 
 def test_classifier_trains() -> None:
-    task = load_task("synthetic", 8, body_frame=True, num_classes=3, num_subjects=4, clips_per=4)
-    model = robustness.fit(task.train, task.layout, replace(TINY, epochs=100))
-    assert isinstance(model, nn.Module)
-    with torch.no_grad():
-        accuracy = (model(task.train.clips).argmax(1) == task.train.labels).float().mean()
-    assert accuracy > 0.6  # chance is 1/3
+    config = replace(TINY, epochs=100)
+    clips, _, _ = noise.load_clips(config)
+    few = clips.subset(np.isin(clips.labels, (0, 1, 2)) & (clips.groups < 5))
+    scores, _ = noise.run(Cell(quiet=True, settings=config), few)
+    assert scores["jitter 0 cm"] > 0.6  # chance is 1/3
+
+
+def test_robustness_is_drawn_from_one_run_as_well(tmp_path: Path) -> None:
+    scores = [{"jitter 0 cm": 0.5, "jitter 5 cm": 0.25, "0 % dropped": 0.5}]
+    figures.draw_robustness({"ST-GCN": scores}, tmp_path / "picture.png")
+    assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")

@@ -62,7 +62,7 @@ def two_features(n: int, dtype: torch.dtype = torch.float32) -> tuple[Tensor, ..
 
 
 def released() -> FreqEnhance:
-    # So few features are one band, and the release rounds their edges; it warns of both.
+    # With 5 features nothing is attenuated, and the edges of the release are rounded: two warnings.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         return FreqEnhance.released(JOINTS)

@@ -13,7 +13,7 @@ C, T, V = 4, 12, 5
 
 
 def seeded(build: Callable[..., nn.Module], *arguments, scale: float = 1.0, **options):
-    """Build a module in fp64 with repeatable weights, all of them ``scale`` from the start."""
+    """Build a module in fp64 with repeatable weights, ``scale`` away from the initial ones."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = build(*arguments, **options).double()

@@ -84,7 +84,7 @@ def test_equals_the_definition(size: tuple[int, int], sensitivity: float, own: b
 
 @given(st.integers(1, 4), st.floats(0.5, 20))
 def test_a_pair_and_its_mismatch_add_up_to_one(width: int, sensitivity: float) -> None:
-    # Two samples, each the other's negative: exchanging the decodings turns the sign of both.
+    # Two samples, each the other's negative: exchanging the decodings changes the sign of both.
     target, decoded = normal(2, width), normal(2, width, seed=1)
     loss = calibrated_alignment_loss(target, decoded, sensitivity)
     swapped = calibrated_alignment_loss(target, decoded.flip(0), sensitivity)
@@ -96,7 +96,7 @@ def test_order_does_not_matter(n: int, negatives: bool) -> None:
     target, decoded = normal(n, 4).requires_grad_(), normal(n, 4, seed=1).requires_grad_()
     generator = torch.Generator().manual_seed(n)
     negative, order = (torch.randperm(n, generator=generator) for _ in range(2))
-    # Sample order[i] comes i-th; its negative must move along.
+    # Sample order[i] comes i-th; its negative must be permuted alike.
     moved = order.argsort()[negative[order]] if negatives else None
     first = calibrated_alignment_loss(
         target, decoded, 5.0, negative if negatives else None, negatives=negatives
@@ -119,7 +119,7 @@ def test_the_default_negative_is_the_next_sample() -> None:
     assert torch.equal(calibrated_alignment_loss(target, decoded, 2.0), expected)
 
 
-def test_a_sample_that_is_its_own_negative_gives_a_half_and_no_gradient() -> None:
+def test_a_sample_as_its_own_negative_gives_a_half_and_no_gradient() -> None:
     target, decoded = normal(4, 3).requires_grad_(), normal(4, 3, seed=1).requires_grad_()
     loss = calibrated_alignment_loss(target, decoded, 2.0, torch.arange(4))
     assert loss == 0.5

@@ -72,7 +72,7 @@ WAYS = {"operator": (10**9, 0), "products": (10**9, 10**9), "ffts": (0, 0)}
 @pytest.mark.parametrize(("shape", "dim"), [((5, -1), 1), ((2, -1, 4), 1), ((-1, 6), 0)])
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("piece", [1, 10**9])
-def test_gain_gradients_of_every_way(
+def test_gain_gradients_of_product_operator_and_fft(
     n: int,
     shape: tuple[int, ...],
     dim: int,
@@ -82,16 +82,16 @@ def test_gain_gradients_of_every_way(
 ) -> None:
     monkeypatch.setattr(_route, "GAIN_PRODUCT_POINTS", WAYS[way][0])
     monkeypatch.setattr(_route, "GAIN_OPERATOR_ROWS", WAYS[way][1])
-    # With pieces of one row, sums over pieces are seen to be made, and nothing is kept.
+    # Pieces of one row: sums over pieces are tested, and no spectrum is saved.
     monkeypatch.setattr(_route, "PIECE", piece)
     x = normal(*(n if size == -1 else size for size in shape)).requires_grad_()
     gain = normal(n, seed=1).requires_grad_()
     assert _route.gain_operator(x, n) == (way == "operator")
     expected = idct((dct(x, dim=dim).movedim(dim, -1) * gain).movedim(-1, dim), dim=dim)
     assert_close(apply_gain(x, gain, dim=dim), expected)
-    above = normal(*x.shape, seed=2)
-    once = torch.autograd.grad(apply_gain(x, gain, dim=dim), (x, gain), above)
-    for got, value in zip(once, torch.autograd.grad(expected, (x, gain), above), strict=True):
+    grad_output = normal(*x.shape, seed=2)
+    once = torch.autograd.grad(apply_gain(x, gain, dim=dim), (x, gain), grad_output)
+    for got, value in zip(once, torch.autograd.grad(expected, (x, gain), grad_output), strict=True):
         assert_close(got, value)
     function = lambda x, gain: apply_gain(x, gain, dim=dim)  # noqa: E731
     assert torch.autograd.gradcheck(function, (x, gain))
@@ -102,13 +102,13 @@ def test_gain_gradients_of_every_way(
 def test_gain_gradients_under_vmap_and_autocast(rows: int, n: int) -> None:
     leaves = [normal(rows, n).float(), normal(n, seed=1).float()]
     leaves = [leaf.requires_grad_() for leaf in leaves]
-    y, above = apply_gain(*leaves, dim=-1), normal(3, rows, n, seed=2).float()
-    each = [torch.autograd.grad(y, leaves, one, retain_graph=True) for one in above]
+    y, grad_output = apply_gain(*leaves, dim=-1), normal(3, rows, n, seed=2).float()
+    each = [torch.autograd.grad(y, leaves, one, retain_graph=True) for one in grad_output]
     with torch.autocast("cpu", torch.bfloat16):
-        once = torch.autograd.grad(y, leaves, above[0], retain_graph=True)
+        once = torch.autograd.grad(y, leaves, grad_output[0], retain_graph=True)
     for got, value in zip(once, each[0], strict=True):
         assert torch.equal(got, value)
-    batched = torch.autograd.grad(y, leaves, above, is_grads_batched=True)
+    batched = torch.autograd.grad(y, leaves, grad_output, is_grads_batched=True)
     for got, values in zip(batched, zip(*each, strict=True), strict=True):
         assert_close(got, torch.stack(values))
 
@@ -121,9 +121,9 @@ def test_gradients_of_a_gain_made_from_the_input(rows: int, n: int) -> None:
         return apply_gain(x, x.mean(0).sigmoid(), dim=-1).square().sum()
 
     once = torch.autograd.grad(loss(x), x)[0]
-    kept = torch.autograd.grad(loss(x), x, create_graph=True)[0]
+    retained = torch.autograd.grad(loss(x), x, create_graph=True)[0]
     assert_close(once, torch.func.grad(loss)(x))
-    assert_close(kept, once)
+    assert_close(retained, once)
 
 
 @pytest.mark.parametrize("n", [12, 600])
@@ -132,9 +132,11 @@ def test_gain_vmap_and_jvp(n: int) -> None:
     along_the_last = partial(apply_gain, dim=-1)
     expected = torch.stack([apply_gain(a, b, dim=-1) for a, b in zip(x, gain, strict=True)])
     assert_close(torch.func.vmap(along_the_last)(x, gain), expected)
-    value, slope = torch.func.jvp(along_the_last, (x[0], gain[0]), (tangent[0], gain[1]))
+    value, tangent_out = torch.func.jvp(along_the_last, (x[0], gain[0]), (tangent[0], gain[1]))
     assert_close(value, expected[0])
-    assert_close(slope, apply_gain(tangent[0], gain[0], dim=-1) + apply_gain(x[0], gain[1], dim=-1))
+    assert_close(
+        tangent_out, apply_gain(tangent[0], gain[0], dim=-1) + apply_gain(x[0], gain[1], dim=-1)
+    )
 
 
 @pytest.mark.parametrize("shape", [(20,), (3, 1, 20)])
@@ -169,10 +171,10 @@ def test_bands_add_up_and_do_not_overlap(signal: Signal, data: st.DataObject) ->
     assert_close(low + high, x)
     scale = float(x.abs().max()) * TOLERANCE[torch.float64]
     spectrum, limit = dct(x, dim=dim), 10 * scale
-    for band, kept in ((low, slice(0, cutoff)), (high, slice(cutoff, n))):
+    for band, indices in ((low, slice(0, cutoff)), (high, slice(cutoff, n))):
         coefficients = dct(band, dim=dim).movedim(dim, 0)
         expected = torch.zeros_like(coefficients)
-        expected[kept] = spectrum.movedim(dim, 0)[kept]
+        expected[indices] = spectrum.movedim(dim, 0)[indices]
         assert float((coefficients - expected).abs().max()) <= limit
     # Orthogonal, hence the energies add up.
     assert_close(low.square().sum(dim) + high.square().sum(dim), x.square().sum(dim))
@@ -264,7 +266,7 @@ def test_resample_equals_scipy_with_zero_padding(signal: Signal, size: int) -> N
 
 
 @given(signals(), st.sampled_from([1, 2, 16, 31, 300]))
-def test_constants_stay(signal: Signal, size: int) -> None:
+def test_constants_stay_constant(signal: Signal, size: int) -> None:
     shape = list(signal.x.shape)
     x = torch.full(shape, 1.7, dtype=torch.float64)
     shape[signal.dim] = size

@@ -1,4 +1,4 @@
-"""What every layer must survive, one table row per layer and configuration."""
+"""What every layer must support, one table row per layer and configuration."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_state_holds_real_parameters_only(case: Case) -> None:
     tensors = {name for name, _ in model.named_parameters()}
     state = {name for name in model.state_dict() if not name.endswith("_extra_state")}
     assert state == tensors
-    # What follows from the arguments may be kept, as integers that no cast rounds.
+    # Buffers computed from the arguments are allowed as integers, which no cast rounds.
     assert not any(b.is_floating_point() or b.is_complex() for b in model.buffers())
     assert not any(p.is_complex() for p in model.parameters())
 
@@ -143,7 +143,9 @@ def attributes(model: nn.Module) -> dict[str, dict[str, Any]]:
 
 
 @every
-def test_forward_leaves_no_trace(case: Case, capfd: pytest.CaptureFixture[str]) -> None:
+def test_forward_changes_neither_inputs_nor_state(
+    case: Case, capfd: pytest.CaptureFixture[str]
+) -> None:
     model, inputs = build(case).train(), case.inputs(3)
     kept, before, rng = [x.clone() for x in inputs], attributes(model), torch.get_rng_state()
     if case.random:
@@ -228,7 +230,10 @@ def test_compiled_gradients(case: Case, fresh_dynamo: None) -> None:
     same(gradients[1], gradients[0], RUNTIME)
 
 
-def test_inductor_runs_the_whole_step(fresh_dynamo: None) -> None:
+# Under -O torch 2.13 alone gives wrong gradients of
+# lambda x, y: where(mask, (x + y - s) ** 2, 0).mean() + x.abs().mean() + (y ** 2).mean().
+@pytest.mark.skipif(sys.flags.optimize > 0, reason="torch's inductor is wrong under python -O")
+def test_inductor_compiles_a_training_step(fresh_dynamo: None) -> None:
     masking, model = TubeMasking(JOINTS, 0.6, 2), build(CASES["ssfrm_out_frames"])
 
     def step(x: Tensor, signal: Tensor, mask: Tensor) -> Tensor:
@@ -353,7 +358,7 @@ class Applied(nn.Module):
      "spectral_filter", "soft_filter", "enhance", "decouple"],
 )  # fmt: skip
 def test_functions_export_with_dynamic_frames(name: str, strict: bool, fresh_dynamo: None) -> None:
-    """From shorter to longer than the sizes inside, and across every threshold."""
+    """Frames below and above the sizes inside the functions, and across every threshold."""
     shapes = ({0: Dim("batch", min=1), 2: Dim("t", min=4, max=2000)},)
     x = normal(2, 3, 12, 4)
     exported = torch.export.export(Applied(CORE[name]), (x,), dynamic_shapes=shapes, strict=strict)
@@ -374,7 +379,7 @@ def test_exports_resampling_to_a_dynamic_number_of_steps(fresh_dynamo: None) -> 
     same(run(case, program, longer), run(case, model, longer), RUNTIME)
 
 
-# torch's exporter uses a name of its own that it has deprecated.
+# torch's exporter uses one of its own deprecated names.
 @pytest.mark.filterwarnings("ignore:.isinstance.treespec, LeafSpec.:FutureWarning")
 # The inputs of a mask share their batch axis; the exporter names it once.
 @pytest.mark.filterwarnings("ignore:# The axis name. batch will not be used:UserWarning")
@@ -425,7 +430,7 @@ def test_onnx(name: str, steps: bool) -> None:
 @pytest.mark.parametrize(
     "model", [SpectralFilter(3), FreqEnhance(300)], ids=["spectral_filter", "freq_enhance"]
 )
-def test_onnx_of_a_clip_beyond_the_eager_product(model: nn.Module) -> None:
+def test_onnx_of_a_clip_that_eager_code_transforms_by_fft(model: nn.Module) -> None:
     x = normal(2, 3, 300, 25, dtype=torch.float32)
     program = torch.onnx.export(model.eval(), (x,), dynamo=True, verbose=False)
     session = onnxruntime.InferenceSession(
@@ -461,13 +466,13 @@ def test_core_under_vmap_and_jvp(name: str, frames: int) -> None:
     leaves = lambda x: tree_leaves(function(x))  # noqa: E731
     forward = torch.func.jvp(leaves, (x[0],), (tangent,))[1]
     value, pull = torch.func.vjp(leaves, x[0])
-    above = [normal(*part.shape, seed=2 + index) for index, part in enumerate(value)]
-    along = sum((a * b).sum() for a, b in zip(above, forward, strict=True))
-    assert_close(along, (pull(above)[0] * tangent).sum(), GOLDEN)
+    grad_output = [normal(*part.shape, seed=2 + index) for index, part in enumerate(value)]
+    along = sum((a * b).sum() for a, b in zip(grad_output, forward, strict=True))
+    assert_close(along, (pull(grad_output)[0] * tangent).sum(), GOLDEN)
 
 
 @pytest.mark.parametrize("frames", [8, 30, 120, 300, 512])
-# A step has no digits to lose or keep, and a mean of logarithms near 0 may cancel to nothing.
+# A hard mask has no rounding error, and a mean of logarithms near 0 may lose all digits.
 @pytest.mark.parametrize("name", [n for n in CORE if n not in ("spectral_mask", "log_amplitude")])
 def test_core_single_precision_error(name: str, frames: int) -> None:
     x = normal(2, 3, frames, 4, dtype=torch.float32)
@@ -482,7 +487,7 @@ LONG += ["rdft", "spectral_mask", "spectral_filter"]
 
 
 @pytest.mark.parametrize("name", LONG)
-def test_core_compiles_beyond_the_product(name: str, fresh_dynamo: None) -> None:
+def test_core_compiles_for_ffts(name: str, fresh_dynamo: None) -> None:
     compiled = torch.compile(CORE[name], backend="aot_eager", fullgraph=True)
     x = normal(2, 3, 600, 4)
     for got, value in zip(tree_leaves(compiled(x)), tree_leaves(CORE[name](x)), strict=True):
@@ -492,12 +497,12 @@ def test_core_compiles_beyond_the_product(name: str, fresh_dynamo: None) -> None
 # Of this size torch 2.13 compiled wrong gradients for an FFT inside, or crashed.
 @pytest.mark.parametrize("function", [F.dct, F.idct], ids=lambda f: f.__name__)
 def test_inductor_trains_through_long_transforms(function: Callable, fresh_dynamo: None) -> None:
-    x, above = (normal(26, 3, 600, 25, seed=seed, dtype=torch.float32) for seed in (1, 2))
+    x, grad_output = (normal(26, 3, 600, 25, seed=seed, dtype=torch.float32) for seed in (1, 2))
     results = []
     for forward in (function, torch.compile(function, fullgraph=True)):
         leaf = x.clone().requires_grad_()
         out = forward(leaf, dim=2)
-        results.append([out, *torch.autograd.grad(out, leaf, above)])
+        results.append([out, *torch.autograd.grad(out, leaf, grad_output)])
     for got, value in zip(*results, strict=True):
         assert_close(got, value, RUNTIME)
 
@@ -536,7 +541,7 @@ def test_tube_mask_with_a_dynamic_number_of_steps(fresh_dynamo: None) -> None:
         assert drawn.mask.shape == (n, steps, JOINTS)
         assert bool((drawn.mask.sum(-1) == 3).all())
         assert torch.equal(drawn.ids_keep, (~drawn.mask).flatten(1).nonzero()[:, 1].view(n, -1))
-    # Lengths that the tubes divide are a case of their own: nothing is cut off.
+    # A multiple of the tube length is compiled separately: nothing is cut off.
     assert counter.frame_count <= 2
 
 
@@ -656,7 +661,7 @@ def name_of(path: Path) -> str:
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=name_of)
-def test_source_has_no_lapses(path: Path) -> None:
+def test_source_has_no_forbidden_line(path: Path) -> None:
     assert not lapses(ast.parse(path.read_text()), name_of(path))
 
 
@@ -665,7 +670,7 @@ def test_source_has_no_lapses(path: Path) -> None:
     ["print(1)", "x.cuda()", "x.sum().item()", "torch.load(f)", "import pickle", "assert x",
      "from pickle import loads", "torch.manual_seed(0)"],
 )  # fmt: skip
-def test_the_lapse_finder_finds(line: str) -> None:
+def test_forbidden_lines_are_found(line: str) -> None:
     assert lapses(ast.parse(f"def f(x):\n    {line}\n"))
 
 

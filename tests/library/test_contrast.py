@@ -55,14 +55,14 @@ def test_info_nce_of_equal_similarities() -> None:
 
 
 @given(st.integers(0, 99), st.floats(0.1, 100))
-def test_info_nce_knows_directions_only(seed: int, scale: float) -> None:
+def test_info_nce_depends_on_directions_only(seed: int, scale: float) -> None:
     query, key, queue = normal(3, 4, seed=seed), normal(3, 4, seed=seed + 1), normal(5, 4, seed=2)
     assert_close(
         info_nce(scale * query, key / scale, scale * queue), info_nce(query, key, queue), 1e-9
     )
 
 
-def test_info_nce_gives_the_query_alone_a_gradient() -> None:
+def test_info_nce_gives_a_gradient_to_the_query_only() -> None:
     query, key, queue = (normal(n, 4, seed=n).requires_grad_() for n in (3, 3, 6))
     info_nce(query, key[:3], queue).backward()
     assert query.grad is not None and key.grad is None and queue.grad is None
@@ -103,7 +103,7 @@ def test_autocast_does_not_round_the_similarities() -> None:
 
 
 @given(st.integers(1, 5), st.integers(1, 6), st.integers(0, 99))
-def test_divergence_is_that_of_torch(n: int, k: int, seed: int) -> None:
+def test_divergence_equals_torch(n: int, k: int, seed: int) -> None:
     student, teacher = normal(n, k, seed=seed), normal(n, k, seed=seed + 1)
     expected = torch.distributions.kl_divergence(
         torch.distributions.Categorical(logits=teacher / 0.5),
@@ -123,7 +123,7 @@ def test_divergence_is_zero_where_distributions_agree(
     assert 0 <= float(loss) < 1e-12
 
 
-def test_divergence_moves_the_student_alone() -> None:
+def test_divergence_gives_a_gradient_to_the_student_only() -> None:
     student, teacher = normal(3, 5).requires_grad_(), normal(3, 5, seed=1).requires_grad_()
     start = similarity_distillation_loss(student, teacher)
     start.backward()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -56,7 +56,7 @@ def test_parseval(signal: Signal) -> None:
 
 
 @given(signals(), norms, st.floats(-3, 3))
-def test_linear(signal: Signal, norm: str | None, factor: float) -> None:
+def test_is_linear(signal: Signal, norm: str | None, factor: float) -> None:
     x, dim = signal
     other = normal(*x.shape, seed=1)
     assert_close(
@@ -171,7 +171,7 @@ PADDED = [(2, 3, 20, 4), (5, 20), (3, 300), (3, 2, 1)]
 @pytest.mark.parametrize("garbage", [0.0, 7.0, float("nan"), float("inf")])
 @pytest.mark.parametrize("norm", ["ortho", None])
 @pytest.mark.parametrize("transform", [dct, idct])
-def test_padding_does_not_enter(shape, garbage, norm, transform) -> None:
+def test_padding_has_no_effect(shape, garbage, norm, transform) -> None:
     dim = {4: 2, 2: 1, 3: -1}[len(shape)]
     n = shape[dim]
     lengths = torch.tensor([n, 0, 1, n // 2, max(n - 1, 0)][: shape[0]])
@@ -293,9 +293,9 @@ def test_vmap_and_jvp(n: int) -> None:
         expected = transform(x)
         for axis in (0, 1):
             assert_close(torch.func.vmap(transform, axis, axis)(x), expected)
-        value, slope = torch.func.jvp(transform, (x,), (tangent,))
+        value, tangent_out = torch.func.jvp(transform, (x,), (tangent,))
         assert_close(value, expected)
-        assert_close(slope, transform(tangent))
+        assert_close(tangent_out, transform(tangent))
         assert_close(torch.func.grad(lambda x, f=transform: f(x).square().sum() / 2)(x), x)
 
 
@@ -345,6 +345,18 @@ def test_cache_survives_function_transforms(empty_cache: None) -> None:
     step()
 
 
+@pytest.mark.parametrize("n", [600, 601])
+@pytest.mark.parametrize("transform", [dct, idct])
+def test_cache_filled_by_compiled_code(
+    empty_cache: None, fresh_dynamo: None, transform: Callable[..., torch.Tensor], n: int
+) -> None:
+    x = normal(3, n)
+    expected = scipy_dct(x) if transform is dct else scipy_idct(x)
+    along_the_last = partial(transform, dim=-1)
+    assert_close(torch.compile(along_the_last, backend="aot_eager", fullgraph=True)(x), expected)
+    assert_close(along_the_last(x), expected)
+
+
 # --- Edges --------------------------------------------------------------------------------------
 
 
@@ -374,7 +386,7 @@ def test_input_is_not_written(signal: Signal, norm: str | None) -> None:
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_nan_reaches_its_own_row_only(route: str, value: float) -> None:
+def test_nan_stays_in_its_row(route: str, value: float) -> None:
     x = normal(3, 10, 2)
     x[1, 4, 0] = value
     for transform in (dct, idct):
@@ -436,7 +448,9 @@ ERRORS = [
 
 @pytest.mark.parametrize(("arguments", "error", "words"), ERRORS)
 @pytest.mark.parametrize("transform", [dct, idct])
-def test_errors_say_what_was_got_and_what_is_accepted(transform, arguments, error, words) -> None:
+def test_errors_name_the_received_and_the_accepted_value(
+    transform, arguments, error, words
+) -> None:
     with pytest.raises(error) as caught:
         transform(**{"dim": -1, **arguments})
     assert len(caught.value.args) == 1

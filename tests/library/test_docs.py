@@ -55,7 +55,9 @@ def test_python_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.Monke
         torch.manual_seed(0)
         for line, block in python_blocks(page):
             # Empty lines in front, so that a traceback names the line of the page.
-            exec(compile("\n" * line + block, str(page), "exec"), namespace)
+            # optimize=0: the asserts of a page count under PYTHONOPTIMIZE too.
+            code = compile("\n" * line + block, str(page), "exec", optimize=0)
+            exec(code, namespace)
 
 
 @every_page

@@ -43,7 +43,7 @@ def net(seed: int = 0) -> Net:
 
 
 def move(model: nn.Module, seed: int) -> None:
-    """Give every parameter and buffer other values, as training would."""
+    """Change every parameter and buffer, as training does."""
     with torch.no_grad():
         for index, value in enumerate([*model.parameters(), *model.buffers()]):
             if value.is_floating_point():
@@ -107,7 +107,7 @@ def test_equals_stored_ema_pytorch(golden_path: Path, name: str) -> None:
         for key, value in result.items():
             if value.is_floating_point():
                 assert_close(value, expected[key], GOLDEN)
-            else:  # never touched there, copied here
+            else:  # not updated there, copied here
                 assert torch.equal(value, model.state_dict()[key])
 
 
@@ -127,7 +127,7 @@ def test_buffers(buffers: str) -> None:
         assert buffer.untyped_storage().data_ptr() != online.untyped_storage().data_ptr()
 
 
-def test_schedule_is_asked_for_every_update() -> None:
+def test_schedule_is_called_once_per_update() -> None:
     asked: list[int] = []
 
     def schedule(step: int) -> float:
@@ -214,8 +214,8 @@ def test_forward_and_gradient() -> None:
     assert not any(p.requires_grad for p in dual.target.parameters())
 
 
-def test_update_does_not_disturb_the_graph() -> None:
-    # Updating between forward and backward must not touch what the online network saved.
+def test_update_between_forward_and_backward() -> None:
+    # Updating between forward and backward must not change tensors saved by the online network.
     dual = EMADualPath(net(), momentum=0.5)
     online, _ = dual(normal(5, 4), normal(5, 4))
     dual.update()
@@ -331,7 +331,7 @@ def test_state_dict_round_trip() -> None:
     assert not any(p.requires_grad for p in other.target.parameters())
 
 
-def test_schedule_goes_on_after_loading() -> None:
+def test_schedule_continues_after_loading() -> None:
     def make() -> EMADualPath:
         return EMADualPath(net(), schedule=cosine_momentum(0.5, 4))
 
@@ -357,7 +357,7 @@ class Layers(nn.Module):
         return self.bn(self.lin(x))
 
 
-def test_to_empty_and_a_strict_load_restore_it() -> None:
+def test_to_empty_and_a_strict_load_restore_the_pair() -> None:
     dual = EMADualPath(net(), momentum=0.9)
     for step in range(3):
         move(dual.online, step + 1)
@@ -465,7 +465,7 @@ def test_compiled_in_place(fresh_dynamo: None) -> None:
     check_updates(dual, inner)
 
 
-def test_dual_path_compiled_as_a_whole(fresh_dynamo: None) -> None:
+def test_compiled_dual_path(fresh_dynamo: None) -> None:
     inner = net()
     dual = EMADualPath(inner, momentum=0.75)
     online, target = torch.compile(dual, backend="eager", fullgraph=True)(
@@ -513,7 +513,7 @@ def test_distributed_and_compiled(process_group: None, fresh_dynamo: None) -> No
     check_updates(EMADualPath(wrapped, momentum=0.75), inner)
 
 
-def test_a_module_attribute_is_no_wrapper() -> None:
+def test_a_module_attribute_is_not_a_wrapper() -> None:
     class Head(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -533,7 +533,7 @@ def test_a_module_attribute_is_no_wrapper() -> None:
 # --- Structure ----------------------------------------------------------------------------------
 
 
-def test_shared_parameters_move_once() -> None:
+def test_shared_parameters_are_updated_once() -> None:
     model = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3)).double()
     model[1].weight = model[0].weight
     dual = EMADualPath(model, momentum=0.5)
@@ -545,7 +545,7 @@ def test_shared_parameters_move_once() -> None:
     assert_close(dual.target[0].weight, start + 0.5)
 
 
-def test_parameters_that_are_no_numbers_with_a_point_are_copied() -> None:
+def test_integer_parameters_are_copied_and_complex_ones_averaged() -> None:
     model = nn.Module()
     model.table = nn.Parameter(torch.tensor([1, 2]), requires_grad=False)
     model.phase = nn.Parameter(torch.tensor([1 + 1j]))

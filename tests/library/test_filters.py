@@ -1,4 +1,4 @@
-"""The adaptive spectral mask, the filters behind it, and the DFT of padded signals."""
+"""The adaptive spectral mask, the filters that use it, and the DFT of padded signals."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def test_equals_complex_arithmetic(weight: str, n: int) -> None:
 
 
 @pytest.mark.parametrize("weight", WEIGHTS)
-def test_axes_may_stand_anywhere(weight: str) -> None:
+def test_axes_in_any_order(weight: str) -> None:
     x, n = normal(2, 3, 9, 4), 9
     weights = [normal(*shape_of(weight, 3, n), seed=s) for s in (1, 2)]
     expected = spectral_filter(x, *weights, 0.7, weight=weight)
@@ -162,7 +162,7 @@ def test_mask_extremes() -> None:
     assert_close(every, spectral_filter(x, w_global + w_local))
     re, im = rdft(x, dim=2)
     assert bool((adaptive_spectral_mask(re, im, 0.0, dim=2, channel_dim=1) == 1).all())
-    # Bins without energy stay out even at 0: more than is needed is not there to keep.
+    # Bins without energy are not selected, even for a threshold of 0: 0 is not above 0.
     re, im = (torch.where(torch.arange(11).view(-1, 1) < 7, part, 0.0) for part in (re, im))
     kept = adaptive_spectral_mask(re, im, 0.0, dim=2, channel_dim=1)[:, 0]
     assert bool((kept[:, :7] == 1).all()) and not kept[:, 7:].any()
@@ -181,7 +181,7 @@ def test_the_median_is_the_lower_one(bins: int) -> None:
         assert int(mask[energy == median]) == side
 
 
-def test_a_mask_is_shared_by_channels_and_no_one_else() -> None:
+def test_a_mask_is_shared_by_the_channels_only() -> None:
     x = normal(2, 3, 20, 4)
     mask = adaptive_spectral_mask(*rdft(x, dim=2), 1.0, dim=2, channel_dim=1)
     assert mask.shape == (2, 1, 11, 4)
@@ -206,8 +206,8 @@ def test_gradient_of_a_hard_mask_is_one_per_bin(gradient: str, sign: int) -> Non
 
 
 @pytest.mark.parametrize("gradient", GRADIENTS)
-def test_threshold_moves_so_as_to_keep_less_energy(gradient: str) -> None:
-    """Descend on the energy that the mask keeps: only with the right sign does it fall."""
+def test_minimising_the_selected_energy_raises_the_threshold(gradient: str) -> None:
+    """Minimise the selected energy: it falls only if the gradient has the right sign."""
     re, im = rdft(normal(4, 3, 60, 5), dim=2)
     energy = (re.square() + im.square()).sum(1, keepdim=True)
     theta = torch.tensor([0.5], dtype=torch.float64, requires_grad=True)
@@ -221,13 +221,13 @@ def test_threshold_moves_so_as_to_keep_less_energy(gradient: str) -> None:
         kept.backward()
         optimizer.step()
         losses.append(float(kept.detach()))
-    if gradient == "tslanet":  # the published sign: it ends with everything kept
+    if gradient == "tslanet":  # the published sign: in the end all bins are selected
         assert float(theta.detach()) < 0.5 and losses[-1] >= losses[0]
     else:
         assert float(theta.detach()) > 0.6 and losses[-1] < 0.9 * losses[0]
 
 
-def test_a_soft_mask_hardens_as_the_temperature_falls() -> None:
+def test_a_soft_mask_tends_to_the_hard_one_at_low_temperature() -> None:
     re, im = rdft(normal(2, 3, 20, 4), dim=2)
     hard = adaptive_spectral_mask(re, im, 0.8, dim=2, channel_dim=1)
     soft = partial(mask, re, im, 0.8, gradient="sigmoid")
@@ -264,7 +264,7 @@ def test_gradcheck(n: int, padded: bool) -> None:
 @pytest.mark.parametrize("weight", WEIGHTS)
 @pytest.mark.parametrize("gradient", ["straight_through", "tslanet"])
 @pytest.mark.parametrize(("dim", "channel_dim"), [(2, 1), (3, 1), (1, 3), (0, 1), (0, 3), (2, 0)])
-def test_own_gradient_equals_autograds(
+def test_fast_gradient_equals_that_of_autograd(
     weight: str,
     gradient: str,
     dim: int,
@@ -272,33 +272,33 @@ def test_own_gradient_equals_autograds(
     route: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # Pieces of one sample, so that sums over pieces are seen to be made.
+    # Pieces of one sample, so that sums over pieces are tested.
     monkeypatch.setattr(_route, "PIECE", 1)
     x = normal(3, 4, 6, 5)
     shape = shape_of(weight, x.shape[channel_dim], x.shape[dim])
     leaves = [x, normal(*shape, seed=1), normal(*shape, seed=2), torch.full((1,), 0.7).double()]
     leaves = [leaf.requires_grad_() for leaf in leaves]
     options = {"dim": dim, "channel_dim": channel_dim, "weight": weight, "gradient": gradient}
-    above, results = normal(*x.shape, seed=3), []
+    grad_output, results = normal(*x.shape, seed=3), []
     for present in (_route.PRESENT, set()):
         monkeypatch.setattr(_route, "PRESENT", present)
         out = spectral_filter(*leaves, **options)
-        first = torch.autograd.grad(out, leaves, above, create_graph=True)
+        first = torch.autograd.grad(out, leaves, grad_output, create_graph=True)
         second = torch.autograd.grad(sum(g.square().sum() for g in first), leaves)
         once = spectral_filter(*leaves, **options)
-        results.append([out, *torch.autograd.grad(once, leaves, above), *first, *second])
+        results.append([out, *torch.autograd.grad(once, leaves, grad_output), *first, *second])
     for got, value in zip(*results, strict=True):
         assert_close(got, value)
 
 
 @pytest.mark.parametrize("alone", ["global", "local"])
-def test_own_gradient_of_one_filter(alone: str) -> None:
+def test_fast_gradient_of_one_filter(alone: str) -> None:
     x, pair = normal(3, 4, 6, 5).requires_grad_(), normal(4, 2, seed=1).requires_grad_()
     theta = torch.tensor(0.7, dtype=torch.float64, requires_grad=True)
     given = (pair, None, None) if alone == "global" else (None, pair, theta)
     leaves = [leaf for leaf in (x, *given) if leaf is not None]
     lean = torch.autograd.grad(spectral_filter(x, *given).square().sum(), leaves)
-    # A gradient that is kept for another one goes through plain operations.
+    # With create_graph=True the gradient is computed by plain operations.
     plain = torch.autograd.grad(spectral_filter(x, *given).square().sum(), leaves, None, True, True)
     for got, value in zip(lean, plain, strict=True):
         assert_close(got, value)
@@ -308,14 +308,14 @@ def test_gradients_of_filters_made_from_the_input() -> None:
     x, maps = normal(3, 4, 6, 5).requires_grad_(), normal(4, 5, seed=1)
 
     def loss(x: Tensor) -> Tensor:
-        made = x.mean((0, 2)) @ maps.mT  # [C, C], all of it from x
+        made = x.mean((0, 2)) @ maps.mT  # [C, C], computed from x
         filters = made[:, :2], made[:, 2:], made.square().sum().sqrt()
         return spectral_filter(x, *filters).square().sum()
 
     once = torch.autograd.grad(loss(x), x)[0]
-    kept = torch.autograd.grad(loss(x), x, create_graph=True)[0]
+    retained = torch.autograd.grad(loss(x), x, create_graph=True)[0]
     assert_close(once, torch.func.grad(loss)(x))
-    assert_close(kept, once)
+    assert_close(retained, once)
 
 
 @pytest.mark.parametrize("frozen", [0, 1, 2, 3])
@@ -333,11 +333,11 @@ def test_frozen_inputs_get_no_gradient(frozen: int) -> None:
 def test_many_gradients_at_once() -> None:
     leaves = [normal(2, 3, 6, 4), normal(3, 2, seed=1), normal(3, 2, seed=2), torch.full((1,), 0.7)]
     leaves = [leaf.double().requires_grad_() for leaf in leaves]
-    y, above = spectral_filter(*leaves), normal(5, 2, 3, 6, 4, seed=3)
-    each = [torch.autograd.grad(y, leaves, one, retain_graph=True) for one in above]
-    batched = torch.autograd.grad(y, leaves, above, is_grads_batched=True, retain_graph=True)
+    y, grad_output = spectral_filter(*leaves), normal(5, 2, 3, 6, 4, seed=3)
+    each = [torch.autograd.grad(y, leaves, one, retain_graph=True) for one in grad_output]
+    batched = torch.autograd.grad(y, leaves, grad_output, is_grads_batched=True, retain_graph=True)
     mapped = torch.func.vmap(lambda one: torch.autograd.grad(y, leaves, one, retain_graph=True))
-    for found in (batched, mapped(above)):
+    for found in (batched, mapped(grad_output)):
         for got, values in zip(found, zip(*each, strict=True), strict=True):
             assert_close(got, torch.stack(values))
 
@@ -403,18 +403,18 @@ def test_compiled_training(alone: str | None, fresh_dynamo: None) -> None:
 def test_operator_for_compilers(axes: tuple[int, int]) -> None:
     x = normal(3, 4, 6, 5).requires_grad_()
     shape = [1, 1, 1, x.shape[axes[0]] // 2 + 1, 2]
-    whole, local = (normal(*shape, seed=seed).requires_grad_() for seed in (1, 2))
+    global_, local = (normal(*shape, seed=seed).requires_grad_() for seed in (1, 2))
     theta = torch.tensor(0.7, dtype=torch.float64, requires_grad=True)
-    assert _filter_fast  # the operator is registered when its file is read
+    assert _filter_fast  # the import registers the operator
     operator = torch.ops.skelfreq.spectral_filter.default
     turned = x.detach().transpose(0, 3).contiguous().transpose(0, 3).requires_grad_()
-    torch.library.opcheck(operator, (turned, *axes, "tslanet", 1e-6, theta, whole, local))
-    torch.library.opcheck(operator, (x, *axes, "tslanet", None, theta, whole, local))
-    torch.library.opcheck(operator, (x, *axes, "tslanet", None, None, whole, None))
+    torch.library.opcheck(operator, (turned, *axes, "tslanet", 1e-6, theta, global_, local))
+    torch.library.opcheck(operator, (x, *axes, "tslanet", None, theta, global_, local))
+    torch.library.opcheck(operator, (x, *axes, "tslanet", None, None, global_, None))
 
 
 @pytest.mark.parametrize("gradient", GRADIENTS)
-def test_an_empty_person_gives_zeros_and_finite_gradients(gradient: str) -> None:
+def test_an_absent_person_gives_zeros_and_finite_gradients(gradient: str) -> None:
     x = normal(3, 2, 10, 4)
     x[1] = 0
     x.requires_grad_()
@@ -473,7 +473,7 @@ def test_lines_of_several_amplitudes_have_their_own_scale() -> None:
     assert not y[3].any()
 
 
-def test_silence_keeps_no_bin() -> None:
+def test_a_sequence_of_zeros_has_no_selected_bin() -> None:
     zeros = torch.zeros(1, 3, 11, 4)
     for theta in (0.0, 0.5, -1.0):
         assert not mask(zeros, zeros, theta).any()
@@ -524,11 +524,11 @@ def test_padded_dft_is_that_of_each_signal(n: int, data: st.DataObject) -> None:
 @given(
     st.integers(1, 40), st.sampled_from(WEIGHTS), st.sampled_from(GRADIENTS), st.data()
 )  # fmt: skip
-def test_padding_changes_nothing(n: int, weight: str, gradient: str, data: st.DataObject) -> None:
+def test_padding_has_no_effect(n: int, weight: str, gradient: str, data: st.DataObject) -> None:
     lengths = torch.tensor(data.draw(st.lists(st.integers(0, n), min_size=1, max_size=3)))
     x = normal(len(lengths), 2, n, 2, seed=n)
     for i, length in enumerate(lengths.tolist()):
-        x[i, :, length:] = torch.nan  # what lies there must not matter
+        x[i, :, length:] = torch.nan  # values of the padding must have no effect
     weights = [normal(*shape_of(weight, 2, n), seed=s) for s in (1, 2)]
     theta = torch.tensor(0.9, dtype=torch.float64)
     x.requires_grad_()
@@ -586,9 +586,9 @@ def test_functional_transforms() -> None:
     tangent = normal(*x[0].shape, seed=3)
     _, pushed = torch.func.jvp(lambda x: spectral_filter(x, *weights, 0.9), (x[0],), (tangent,))
     step = 1e-6 * tangent
-    ahead = spectral_filter(x[0] + step, *weights, 0.9)
-    behind = spectral_filter(x[0] - step, *weights, 0.9)
-    assert_close(pushed, (ahead - behind) / 2e-6, 1e-7)
+    plus = spectral_filter(x[0] + step, *weights, 0.9)
+    minus = spectral_filter(x[0] - step, *weights, 0.9)
+    assert_close(pushed, (plus - minus) / 2e-6, 1e-7)
 
 
 # --- Errors -------------------------------------------------------------------------------------

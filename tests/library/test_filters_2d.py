@@ -48,7 +48,7 @@ def test_equals_complex_arithmetic(frames: int, joints: int) -> None:
 
 
 @pytest.mark.parametrize("order", [(0, 2, 1, 3), (3, 1, 0, 2), (1, 2, 3, 0)])
-def test_axes_may_stand_anywhere(order: tuple[int, ...]) -> None:
+def test_axes_in_any_order(order: tuple[int, ...]) -> None:
     x, weight = normal(2, 3, 6, 5), normal(3, 6, 3, 2, seed=1)
     axes = {"dim": (order.index(2), order.index(3)), "channel_dim": order.index(1)}
     got = spectral_filter_2d(x.permute(order), weight, **axes)
@@ -67,7 +67,7 @@ def test_a_shift_of_the_input_is_a_shift_of_the_output() -> None:
     assert_close(shifted, spectral_filter_2d(x, weight).roll((3, 2), (2, 3)))
 
 
-def test_the_layer_starts_as_said_and_resizes_joints() -> None:
+def test_initial_values_and_resizing_of_joints() -> None:
     x = normal(2, 3, 8, 5)
     layer = SpectralFilter(3, (8, 5), dim=(-2, -1), weight="full", init="identity").double()
     assert layer.complex_weight.shape == (3, 8, 3, 2)

@@ -65,10 +65,10 @@ def test_edge_bins_have_no_imaginary_part(route: str, n: int) -> None:
 
 
 @pytest.mark.parametrize("n", [7, 8])
-def test_the_inverse_fft_sees_no_imaginary_part_at_the_edges(
+def test_the_inverse_fft_gets_no_imaginary_part_at_the_edges(
     n: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The CPU's FFT ignores it, others use it: look at what they are given.
+    # The CPU's FFT ignores it, others use it: check the input of the FFT.
     monkeypatch.setattr(_route, "FOURIER_PRODUCT_POINTS", 0)
     seen: list[torch.Tensor] = []
     irfft = torch.fft.irfft

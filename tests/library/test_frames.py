@@ -41,7 +41,7 @@ def test_motion_equals_stored_mamp(golden_path: Path) -> None:
     for stride in golden["strides"]:
         result = motion(x, dim=2, stride=int(stride)).permute(0, 2, 3, 1)
         assert_close(result, golden[f"motion_stride{stride}"])
-    # Their patches hold frame, joint, channel; the motion's patches must be ours, too.
+    # Their patches have the order frame, joint, channel; patches of the motion must agree.
     n, frames, joints, channels = golden["x"].shape
     u, p = int(golden["t_patch_size"]), int(golden["patch_size"])
     patches = motion(x, dim=2).permute(0, 2, 3, 1)
@@ -51,7 +51,7 @@ def test_motion_equals_stored_mamp(golden_path: Path) -> None:
 
 
 @pytest.mark.parametrize("stride", [6, 7, 100])
-def test_motion_over_the_whole_clip_is_zero(stride: int) -> None:
+def test_motion_of_a_stride_of_the_clip_length_is_zero(stride: int) -> None:
     x = normal(2, 3, 6, 4).requires_grad_()
     result = motion(x, stride=stride)
     assert result.shape == x.shape and not result.any()
@@ -70,13 +70,13 @@ def test_motion_is_linear(signal: Signal, factor: float, stride: int) -> None:
     other = normal(*x.shape, seed=1)
     expected = motion(x, dim=dim, stride=stride) + factor * motion(other, dim=dim, stride=stride)
     result = motion(x + factor * other, dim=dim, stride=stride)
-    # Differences cancel digits, hence the scale of the input.
+    # Differences lose digits, hence the scale of the input.
     assert_close(result + 10, expected + 10)
 
 
 @pytest.mark.parametrize("stride", [1, 2, 4])
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.int8, torch.int32, torch.int64])
-def test_motion_ignores_padding(stride: int, dtype: torch.dtype) -> None:
+def test_motion_with_padding_equals_motion_without(stride: int, dtype: torch.dtype) -> None:
     x, lengths = normal(5, 3, 9, 2), torch.tensor([9, 5, 2, 1, 0], dtype=dtype)
     for sample, length in zip(x, lengths, strict=True):
         sample[:, int(length) :] = float("nan")

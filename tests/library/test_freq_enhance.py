@@ -126,7 +126,7 @@ def test_functions_equal_the_release(golden_path: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("n", "bands", "amplified"), [(256, 3, 25), (512, 1, 17), (1024, 0, 0), (1536, 0, 0)]
 )
-def test_what_the_release_amplifies(n: int, bands: int, amplified: int) -> None:
+def test_number_of_gains_above_one_in_the_release(n: int, bands: int, amplified: int) -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         gains = FreqEnhance.released(n).gains.detach()
@@ -134,7 +134,7 @@ def test_what_the_release_amplifies(n: int, bands: int, amplified: int) -> None:
     assert (gains > 1).nonzero().flatten().tolist() == list(range(amplified))
     assert len(gains[gains > 1].unique()) == bands
     assert gains[-1] == 1 and bool((gains[amplified:-1] < 1).all())
-    # Strongest just above the split, weakest at the top.
+    # Strongest just above the split, weakest at the highest coefficient.
     assert torch.equal(gains[amplified:-1], gains[amplified:-1].sort().values)
 
 
@@ -151,7 +151,7 @@ def test_edges_are_exact_integers(b: int) -> None:
 
 # Where a linspace that is rounded in fp32 (the first two) or fp64 falls below a whole number.
 @pytest.mark.parametrize(("n", "index", "edge"), [(17, 15, 8), (65, 15, 32), (131, 27, 117)])
-def test_edges_where_rounding_would_show(n: int, index: int, edge: int) -> None:
+def test_edges_at_which_a_rounded_linspace_is_wrong(n: int, index: int, edge: int) -> None:
     assert band_edges(n, 30)[index] == edge
 
 
@@ -181,7 +181,7 @@ def test_gains_equal_the_definition(
 
 
 @given(st.integers(1, 200), st.integers(1, 40), st.integers(0, 200))
-def test_every_coefficient_is_treated(n: int, b: int, split: int) -> None:
+def test_every_coefficient_has_a_band(n: int, b: int, split: int) -> None:
     weights = torch.ones(b, dtype=torch.float64)
     included = band_gains(n, weights, split, 0.3)
     assert bool((included != 1).all())
@@ -208,7 +208,7 @@ def test_gains_of_a_small_case_by_hand() -> None:
     assert_close(band_gains(10, weights, 6, 0.3, divisor=3), np.array(first + second + third))
 
 
-def test_large_strengths_turn_signs() -> None:
+def test_large_strengths_make_gains_negative() -> None:
     gains = band_gains(10, torch.ones(3), 3, 2.0)
     assert bool((gains[3:] < 0).all())
 
@@ -222,7 +222,7 @@ def test_gains_are_differentiable() -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
-def test_gains_come_in_single_precision(dtype: torch.dtype) -> None:
+def test_gains_of_half_precision_weights_are_fp32(dtype: torch.dtype) -> None:
     with torch.autocast("cpu", dtype=torch.bfloat16):
         gains = band_gains(64, torch.ones(10, dtype=dtype), 20, 0.3)
     assert gains.dtype == torch.float32
@@ -252,7 +252,7 @@ def test_layer_scales_coefficients(signal: Signal, learnable: str | None, b: int
 
 
 @given(signals(), st.floats(-3, 3))
-def test_linear(signal: Signal, factor: float) -> None:
+def test_is_linear(signal: Signal, factor: float) -> None:
     x, dim = signal
     other = normal(*x.shape, seed=1)
     layer = randomised(quiet(x.shape[dim], dim=dim, split=x.shape[dim] // 2))
@@ -275,7 +275,7 @@ def test_free_starts_as_the_identity(signal: Signal) -> None:
 
 @pytest.mark.parametrize("learnable", ["bands", "free", None])
 @pytest.mark.parametrize("frames", [17, 40])
-def test_padding_changes_nothing(frames: int, learnable: str | None) -> None:
+def test_padding_has_no_effect(frames: int, learnable: str | None) -> None:
     lengths = torch.tensor([frames, 9, 1, 0, frames - 1])
     layer = randomised(quiet(frames, num_bands=5, split=8, learnable=learnable))
     x = normal(5, 3, frames, 4)
@@ -323,7 +323,7 @@ def test_gradients(n: int, last: str) -> None:
     )
 
 
-def test_nothing_is_written_into() -> None:
+def test_inputs_are_not_changed() -> None:
     layer, x = FreqEnhance(20, split=10, num_bands=5), normal(2, 3, 20, 4)
     kept = x.clone(), layer.weights.clone(), layer.strength.clone()
     layer(x)
@@ -336,7 +336,7 @@ def test_nothing_is_written_into() -> None:
 
 
 @pytest.mark.parametrize("n", [2, 7, 25, 64, 110])
-def test_few_and_many_rows_agree(n: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_transforms_and_operator_agree(n: int, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
     real = _gain_fast.gain_matrix
     monkeypatch.setattr(_gain_fast, "gain_matrix", lambda gain: calls.append(1) or real(gain))
@@ -361,7 +361,7 @@ def test_few_and_many_rows_agree(n: int, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def fit(layer: FreqEnhance, target: Tensor, steps: int = 300) -> Tensor:
-    """Train on clips and what the target gains make of them; return the gains."""
+    """Train on clips with target gains applied to them; return the gains."""
     optimizer = torch.optim.Adam([p for p in layer.parameters() if p.requires_grad], lr=0.03)
     for step in range(steps):
         x = normal(8, 3, layer.length, 4, seed=step, dtype=torch.float32)
@@ -385,7 +385,7 @@ def test_training_learns_a_curve_of_bands() -> None:
     assert float((layer.gains - target).detach().abs().max()) > 0.2
     learned = fit(layer, target)
     assert float((learned - target).abs().max()) < 0.01
-    # A curve that bends inside a band is out of reach.
+    # A curve that bends inside a band cannot be represented.
     bent = fit(FreqEnhance(16, num_bands=4, split=7), 1 + torch.arange(16) / 16)
     assert float((bent - (1 + torch.arange(16) / 16)).abs().max()) > 0.05
 
@@ -415,7 +415,7 @@ def test_state_is_the_parameters(learnable: str | None, names: set[str]) -> None
     assert torch.equal(other.gains, layer.gains)
 
 
-def test_weights_of_bands_serve_any_length() -> None:
+def test_weights_of_bands_load_at_any_length() -> None:
     layer = randomised(quiet(40, num_bands=6, split=9))
     longer = quiet(80, num_bands=6, split=18)
     longer.load_state_dict(layer.state_dict())
@@ -441,7 +441,7 @@ def test_weights_of_bands_serve_any_length() -> None:
         ({"length": 30}, "attenuated"),
     ],
 )
-def test_warns_where_one_side_is_missing(options: dict, missing: str | None) -> None:
+def test_warns_if_nothing_is_amplified_or_attenuated(options: dict, missing: str | None) -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         layer = FreqEnhance(**options)
@@ -545,10 +545,10 @@ def test_half_precision_is_rounded_once(dtype: torch.dtype, frames: int) -> None
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_a_half_precision_module_keeps_exact_slopes(dtype: torch.dtype) -> None:
+def test_gains_of_a_half_precision_module_are_exact(dtype: torch.dtype) -> None:
     layer = FreqEnhance(512, num_bands=300, strength=0.25).to(dtype)  # 1 and 0.25 are exact
     assert layer.weights.dtype == layer.strength.dtype == dtype
-    gains = layer.gains  # slopes up to 600, which bf16 would round
+    gains = layer.gains  # numerators up to 600, which bf16 would round
     assert gains.dtype == torch.float32
     assert_close(gains, loop_gains(512, [1.0] * 300, 35, 0.25, 1, "include"))
     x = normal(4, 3, 512, 2, dtype=dtype).requires_grad_()
@@ -557,7 +557,7 @@ def test_a_half_precision_module_keeps_exact_slopes(dtype: torch.dtype) -> None:
     y.float().square().sum().backward()
     assert all(p.grad.isfinite().all() and p.grad.dtype == dtype for p in layer.parameters())
     assert relative_error(y, apply_gain(x.double(), gains.double(), dim=2)) < AUTOCAST
-    # What went through half precision and back is exact, too.
+    # Exact after a conversion to half precision and back, too.
     expected = loop_gains(512, [1.0] * 300, 35, 0.25, 1, "include")
     assert_close(layer.double().gains, expected)
 

@@ -1,4 +1,4 @@
-"""SpectralFilter, FreS, FreT, FreST and the decoupling in front of them."""
+"""SpectralFilter, FreS, FreT, FreST and their decoupling."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_parts_can_be_left_out(block: type) -> None:
         if not use_local:
             with pytest.raises(ValueError, match="use_local"):
                 model.kept(x)
-    # A threshold that nothing passes leaves the global path alone.
+    # With a threshold above all energies only the global filter acts.
     both, alone = full(block, threshold=1e9), full(block, use_local=False)
     alone.load_state_dict({k: v for k, v in both.state_dict().items() if k in alone.state_dict()})
     assert_close(both(x), alone(x))
@@ -124,7 +124,7 @@ def test_parts_can_be_left_out(block: type) -> None:
     [lambda: full(FreT), lambda: seeded(FrameDecoupling, C, scale=0.3)],
     ids=["fret", "frame_decoupling"],
 )
-def test_joints_stay_apart_along_time(build: Callable, padded: bool) -> None:
+def test_fret_does_not_mix_joints(build: Callable, padded: bool) -> None:
     model, x = build(), normal(3, C, T, V)
     lengths = torch.tensor([T, 7, 9]) if padded else None
     changed = x.clone()
@@ -133,7 +133,7 @@ def test_joints_stay_apart_along_time(build: Callable, padded: bool) -> None:
     touched = torch.zeros(3, V, dtype=torch.bool)
     touched[1, 3] = True
     assert torch.equal(difference.sum(1) > 0, touched)
-    assert bool((difference[1, : 7 if padded else T, 3] > 0).all())  # its frames all meet
+    assert bool((difference[1, : 7 if padded else T, 3] > 0).all())  # its frames are mixed
 
 
 @pytest.mark.parametrize("padded", [False, True])
@@ -142,7 +142,7 @@ def test_joints_stay_apart_along_time(build: Callable, padded: bool) -> None:
     [lambda: full(FreS), lambda: seeded(JointDecoupling, C, scale=0.3)],
     ids=["fres", "joint_decoupling"],
 )
-def test_frames_stay_apart_along_joints(build: Callable, padded: bool) -> None:
+def test_fres_does_not_mix_frames(build: Callable, padded: bool) -> None:
     model, x = build(), normal(3, C, T, V)
     lengths = torch.tensor([T, 7, 9]) if padded else None
     changed = x.clone()
@@ -154,7 +154,7 @@ def test_frames_stay_apart_along_joints(build: Callable, padded: bool) -> None:
     assert bool((difference[1, 2] > 0).all())
 
 
-def test_frest_joins_frames_and_joints_of_a_sample() -> None:
+def test_frest_mixes_frames_and_joints_of_a_sample() -> None:
     model, x = full(FreST), normal(2, C, T, V)
     changed = x.clone()
     changed[1, :, 2, 3] += 5
@@ -172,7 +172,7 @@ def test_decoupling_starts_as_a_normalisation(build: type, dim: int) -> None:
     assert float(y.detach().mean(dim).abs().max()) < 1e-12
     rms = y.square().mean((1, dim)).sqrt()
     assert_close(rms, torch.ones_like(rms), 1e-5)
-    # One scale for all channels of a line: their proportions stay.
+    # One scale for all channels of a line: their ratios stay.
     centred = x - x.mean(dim, keepdim=True)
     ratio = (y / centred).transpose(1, 0)
     assert_close(ratio, ratio[:1].expand_as(ratio))
@@ -193,7 +193,7 @@ def test_decoupling_is_a_normalisation_and_two_convolutions() -> None:
     assert_close(turned.transpose(2, 3), y)
 
 
-def test_a_joint_at_rest_is_not_blown_up() -> None:
+def test_a_joint_at_rest_is_not_amplified() -> None:
     x = torch.full((1, C, T, V), 0.7, dtype=torch.float64)
     x += 1e-5 * normal(1, C, T, V)  # a hundredth of a millimetre
     assert float(seeded(FrameDecoupling, C)(x).detach().abs().max()) < 0.1
@@ -248,7 +248,7 @@ def test_normal_start_has_the_papers_spread() -> None:
     assert float(FreS(1, threshold=0.25).threshold.detach()) == 0.25
 
 
-def test_starting_values_repeat_with_the_seed() -> None:
+def test_initial_values_repeat_with_the_seed() -> None:
     first, second = (seeded(FreST, C).state_dict() for _ in range(2))
     assert all(torch.equal(first[name], second[name]) for name in first)
 
@@ -257,7 +257,7 @@ def test_starting_values_repeat_with_the_seed() -> None:
 
 
 @given(st.sampled_from(list(BLOCKS.values())), st.booleans(), st.data())
-def test_padding_changes_nothing(block: type, residual: bool, data: st.DataObject) -> None:
+def test_padding_has_no_effect(block: type, residual: bool, data: st.DataObject) -> None:
     lengths = torch.tensor(data.draw(st.lists(st.integers(0, T), min_size=1, max_size=3)))
     options = {"weight": "channel", "residual": residual}
     model = full(block, gradient=data.draw(st.sampled_from(["tslanet", "sigmoid"])), **options)
@@ -287,7 +287,7 @@ def test_padding_changes_nothing(block: type, residual: bool, data: st.DataObjec
             assert not mask[i, :, own.shape[2] :].any()
 
 
-def test_weights_per_frequency_stay_with_their_bin() -> None:
+def test_weights_per_frequency_belong_to_their_bin() -> None:
     model, x = full(FreT), normal(2, C, T, V)
     lengths = torch.tensor([7, T])
     short = full(FreT, frames=7)
@@ -298,7 +298,7 @@ def test_weights_per_frequency_stay_with_their_bin() -> None:
 
 
 @every_block
-def test_an_empty_person_gives_zeros_and_finite_gradients(block: type) -> None:
+def test_an_absent_person_gives_zeros_and_finite_gradients(block: type) -> None:
     for gradient in ("straight_through", "tslanet", "sigmoid"):
         model, x = full(block, gradient=gradient), normal(3, C, T, V)
         x[1] = 0
@@ -323,20 +323,20 @@ def smooth(length: int) -> Tensor:
 @pytest.mark.parametrize(
     ("old", "new"), [(120, 64), (64, 120), (25, 20), (60, 61), (20, 1), (1, 20)]
 )
-def test_resize_keeps_a_smooth_response(weight: str, old: int, new: int) -> None:
+def test_resize_preserves_a_smooth_response(weight: str, old: int, new: int) -> None:
     layer = seeded(SpectralFilter, 3, old, weight=weight)
     layer.complex_weight.data = smooth(old).expand_as(layer.complex_weight).contiguous()
     other = layer.resize(new)
     assert other.length == new and other.complex_weight.shape[-2] == new // 2 + 1
     assert torch.equal(other.complex_weight[..., 0, :], layer.complex_weight[..., 0, :])
     if old > 1:
-        # Linear between bins 1/old apart, constant beyond the last one.
+        # Linear between bins 1/old apart, constant above the last one.
         error = (other.complex_weight - smooth(new)).abs().max()
         assert float(error.detach()) < max(16 / 8 / old**2, 4 / 2 / old)
     assert torch.equal(layer.complex_weight, smooth(old).expand_as(layer.complex_weight))
 
 
-def test_resize_by_whole_steps_is_exact() -> None:
+def test_resize_by_integer_steps_is_exact() -> None:
     layer = seeded(SpectralFilter, 3, 40, weight="full")
     assert torch.equal(layer.resize(40).complex_weight, layer.complex_weight)
     doubled = layer.resize(80)
@@ -344,7 +344,7 @@ def test_resize_by_whole_steps_is_exact() -> None:
     assert_close(doubled.resize(40).complex_weight, layer.complex_weight.detach())
 
 
-def test_a_resized_filter_does_the_same_to_the_same_motion() -> None:
+def test_a_resized_filter_has_the_same_effect_on_the_same_motion() -> None:
     layer = seeded(SpectralFilter, 1, 60, weight="frequency")
     layer.complex_weight.data = smooth(60)
     layer.complex_weight.data[:, 1] = 0
@@ -398,7 +398,7 @@ def test_fret_learns_a_band_pass() -> None:
         # White noise over 7 bins of which the motion has 4: about half of it can be removed.
         assert float(after) < 0.65 * float(before)
         gain = 1 + model.global_weight[:, 0]
-    # The local filter adds to the bins of the motion only, so both gains may lie below 1.
+    # The local filter acts on the bins of the motion only, so both gains may be below 1.
     assert float(gain[:4].mean()) > 0.25 + float(gain[5:].mean())
 
 
@@ -418,8 +418,8 @@ def test_frest_learns_to_remove_noise() -> None:
     assert float(after) < 0.75 * float(before)
 
 
-def test_a_penalty_on_kept_energy_raises_the_threshold() -> None:
-    """The whole block, not the mask alone: the local filter stands for what is kept."""
+def test_a_penalty_on_selected_energy_raises_the_threshold() -> None:
+    """Minimise the energy of the local path of a block."""
     model = seeded(FreT, C, use_global=False, residual=False, decouple=False, threshold=0.5)
     model.local_weight.data = torch.tensor([[1.0, 0.0]], dtype=torch.float64).repeat(C, 1)
     x = normal(4, C, 60, V)
@@ -440,7 +440,9 @@ def test_a_penalty_on_kept_energy_raises_the_threshold() -> None:
 @every_block
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 @pytest.mark.parametrize("autocast", [False, True])
-def test_half_input_meets_full_weights(block: type, dtype: torch.dtype, autocast: bool) -> None:
+def test_half_precision_input_with_fp32_weights(
+    block: type, dtype: torch.dtype, autocast: bool
+) -> None:
     model = full(block, weight="channel", gradient="sigmoid")
     x = normal(2, C, T, V, dtype=dtype)
     expected = model(x.double())
@@ -541,7 +543,7 @@ def test_spectral_filter_scales_the_spectrum() -> None:
     re, im = rdft(layer(x), dim=2)
     spectrum = torch.fft.rfft(x, dim=2, norm="ortho")
     expected = spectrum * torch.view_as_complex(layer.complex_weight)[None, :, :, None]
-    inner = slice(1, -1)  # DC and Nyquist keep their real part alone
+    inner = slice(1, -1)  # at DC and Nyquist only the real part has an effect
     assert_close(re, expected.real)
     assert_close(im[:, :, inner], expected.imag[:, :, inner])
     lengths = torch.tensor([T, 5])

@@ -1,4 +1,4 @@
-"""FreS and FreT as one function with its own gradient, front and residual included."""
+"""FreS and FreT as one function with its own gradient, decoupling and residual included."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from skelfreq.functional import _pieces_fast, _route
 
 @pytest.fixture
 def pieces_of_one_sample(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make sums over pieces seen."""
+    """Use several pieces, so that sums over pieces are tested."""
     monkeypatch.setattr(_route, "PIECE", 1)
 
 
@@ -50,12 +50,12 @@ def test_pieces_equal_plain_operations(
     monkeypatch.setattr(_pieces_fast, "in_pieces", watched)
     model = full(block, weight=weight, residual=residual, threshold=0.8)
     leaves = [normal(9, C, T, V).requires_grad_(), *model.parameters()]
-    above, results = normal(9, C, T, V, seed=1), []
+    grad_output, results = normal(9, C, T, V, seed=1), []
     for present in (_route.PRESENT, set()):
         monkeypatch.setattr(_route, "PRESENT", present)
         out = model(leaves[0])
-        once = torch.autograd.grad(model(leaves[0]), leaves, above)
-        first = torch.autograd.grad(out, leaves, above, create_graph=True)
+        once = torch.autograd.grad(model(leaves[0]), leaves, grad_output)
+        first = torch.autograd.grad(out, leaves, grad_output, create_graph=True)
         second = torch.autograd.grad(sum(g.square().sum() for g in first), leaves)
         results.append([out, *once, *first, *second])
     assert rows[:9] == [1] * 9
@@ -87,7 +87,7 @@ def test_frozen_parts_get_no_gradient(
 
 
 class Doubled(FrameDecoupling):
-    """A decoupling that a user derived."""
+    """A subclass of a decoupling, as a user may write it."""
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         return 2 * super().forward(x, lengths)
@@ -116,7 +116,7 @@ def test_a_replaced_decoupling_is_called(build, pieces_of_one_sample: None) -> N
     assert_close(model(x), x + expected(module(x)))
 
 
-def test_a_decoupling_of_another_width_says_so() -> None:
+def test_a_decoupling_of_another_width_raises() -> None:
     model = full(FreT)
     model.decoupling = FrameDecoupling(C + 1).double()
     with pytest.raises(ValueError, match=f"x must have {C + 1} channels on axis 1, got {C}"):
@@ -155,9 +155,9 @@ def test_pieces_of_a_half_precision_block_are_summed_in_fp32(
 @pytest.mark.parametrize("block", [FreS, FreT])
 def test_large_blocks_take_little_memory(block: type) -> None:
     model, x = block(64), torch.randn(64, 64, 64, 25).requires_grad_()
-    leaves, above = [x, *model.parameters()], torch.randn_like(x)
+    leaves, grad_output = [x, *model.parameters()], torch.randn_like(x)
 
     def step() -> tuple[Tensor, ...]:
-        return torch.autograd.grad(model(x), leaves, above)
+        return torch.autograd.grad(model(x), leaves, grad_output)
 
     assert peak_extra_bytes(step, "cpu") <= 3.5 * x.nbytes

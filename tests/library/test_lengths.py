@@ -1,4 +1,4 @@
-"""``lengths`` of padded clips: refused where they can be read, clamped everywhere else."""
+"""``lengths`` of padded clips: checked where they can be read, clamped elsewhere."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LAYERS = {
 
 
 @pytest.mark.parametrize("name", PADDED)
-def test_functions_refuse_lengths_that_can_be_read(name: str) -> None:
+def test_eager_functions_raise_for_lengths_out_of_range(name: str) -> None:
     for lengths in (torch.tensor([T, T + 1, 0]), torch.tensor([T, -1, 0])):
         with pytest.raises(ValueError, match=f"lengths must lie between 0 and {T}"):
             PADDED[name](normal(3, C, T, V), lengths)
@@ -61,7 +61,7 @@ def test_exported_layers_clamp_lengths(name: str) -> None:
 
 @pytest.mark.parametrize("name", PADDED)
 def test_functions_with_lengths_under_vmap(name: str) -> None:
-    """Groups of clips, each with its own lengths: no value is looked at inside."""
+    """Groups of clips, each with its own lengths: values are not read inside vmap."""
     x, lengths = normal(2, 3, C, T, V), torch.tensor([[T, 7, 0], [1, T, 4]])
     mapped = torch.func.vmap(PADDED[name])(x, lengths)
     each = [tree_leaves(PADDED[name](*group)) for group in zip(x, lengths, strict=True)]
@@ -85,7 +85,7 @@ def test_gradients_of_each_sample(name: str) -> None:
             assert_close(got, value)
 
 
-def test_lengths_as_a_list_say_what_to_pass() -> None:
+def test_lengths_as_a_list_raise_with_the_remedy() -> None:
     for call in (
         lambda: F.dct(normal(2, 3, 6), dim=2, lengths=[6, 3]),
         lambda: FreT(3)(torch.zeros(2, 3, 6, 4), [6, 3]),
@@ -95,7 +95,7 @@ def test_lengths_as_a_list_say_what_to_pass() -> None:
             call()
 
 
-def test_a_layer_of_another_kind_keeps_its_lengths(fresh_dynamo: None) -> None:
+def test_a_replaced_decoupling_gets_lengths_only_where_given(fresh_dynamo: None) -> None:
     """A replaced decoupling is called with the lengths, and without them where there are none."""
     seen: list[int] = []
 

@@ -106,7 +106,7 @@ def test_default_weights_are_one() -> None:
     assert_close(loss.total, torch.stack(loss[1:]).sum())
 
 
-def test_exact_reconstruction_costs_nothing() -> None:
+def test_exact_reconstruction_has_zero_loss() -> None:
     signal = motion(branch(1)[0])
     perfect = Reconstruction(signal, split_bands(signal, 4, dim=-2))
     loss = fd_mae_loss(perfect, signal, perfect, signal, cutoff=4)
@@ -187,7 +187,7 @@ def test_only_masked_positions_count() -> None:
 
 
 @pytest.mark.parametrize("case", ["mask", "lengths", "both"])
-def test_nothing_counts(case: str) -> None:
+def test_loss_is_zero_where_no_position_counts(case: str) -> None:
     prediction = normal(*SHAPE).requires_grad_()
     mask = torch.zeros(3, 12, 5, dtype=torch.bool) if case != "lengths" else None
     lengths = torch.zeros(3, dtype=torch.int64) if case != "mask" else None
@@ -379,7 +379,7 @@ def test_errors(call, error, words) -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
-def test_masks_may_be_numbers(dtype: torch.dtype) -> None:
+def test_masks_may_be_zeros_and_ones(dtype: torch.dtype) -> None:
     prediction, signal, mask = normal(*SHAPE), normal(*SHAPE, seed=1), masks()[0]
     expected = motion_reconstruction_loss(prediction, signal, mask)
     assert torch.equal(motion_reconstruction_loss(prediction, signal, mask.to(dtype)), expected)

@@ -63,7 +63,7 @@ def test_every_joint_is_masked_equally_often() -> None:
     variance = draws * p * (1 - p)
     statistic = float((counts - draws * p).square().sum() / variance) * (joints - 1) / joints
     assert statistic < chi2.isf(FALSE_ALARM, joints - 1)
-    assert statistic > chi2.ppf(FALSE_ALARM, joints - 1)  # nor suspiciously even
+    assert statistic > chi2.ppf(FALSE_ALARM, joints - 1)  # nor too even for random draws
 
 
 def test_sets_are_uniform_and_independent() -> None:
@@ -84,7 +84,7 @@ def test_sets_are_uniform_and_independent() -> None:
         assert chi_square(pairs) < chi2.isf(FALSE_ALARM, size**2 - 1)
 
 
-def test_generator_decides() -> None:
+def test_generator_determines_the_mask() -> None:
     sizes = {"num_masked": 22, "tube_length": 3}
     before = torch.get_rng_state()
     first = tube_mask(3, 30, 25, **sizes, generator=seeded(5))
@@ -140,7 +140,7 @@ def test_device_argument() -> None:
     ("joints", "ratio", "masked"),
     [(25, 0.88, 22), (25, 0.8, 20), (25, 0.9, 22), (25, 0.95, 24), (20, 0.0, 0), (1, 0.0, 0)],
 )
-def test_ratio_gives_the_rounded_count(joints: int, ratio: float, masked: int) -> None:
+def test_ratio_is_rounded_to_a_number_of_joints(joints: int, ratio: float, masked: int) -> None:
     layer = TubeMasking(joints, ratio, 3)
     assert layer.num_masked == masked
     assert bool((layer((2, 7, joints, 4)).mask.sum(-1) == masked).all())
@@ -162,7 +162,7 @@ def test_layer_is_the_function() -> None:
 
 
 @given(st.integers(0, 3), st.integers(1, 9), st.integers(2, 7), st.integers(1, 10), st.data())
-def test_ids_are_maes(batch, steps, joints, tube_length, data) -> None:
+def test_ids_are_those_of_mae(batch, steps, joints, tube_length, data) -> None:
     masked = data.draw(st.integers(0, joints - 1))
     layer = TubeMasking(joints, masked / joints, tube_length)
     drawn = layer((batch, steps, joints, 5), generator=seeded(data.draw(st.integers(0, 999))))
@@ -170,9 +170,9 @@ def test_ids_are_maes(batch, steps, joints, tube_length, data) -> None:
     flat = mask.flatten(1)
     assert keep.dtype == restore.dtype == torch.int64
     assert keep.shape == (batch, steps * (joints - masked)) and restore.shape == flat.shape
-    for row, kept, back in zip(flat, keep, restore, strict=True):
+    for row, visible_ids, back in zip(flat, keep, restore, strict=True):
         visible, hidden = (~row).nonzero()[:, 0], row.nonzero()[:, 0]
-        assert torch.equal(kept, visible)
+        assert torch.equal(visible_ids, visible)
         # MAE: shuffled = visible tokens, then masked ones; restore undoes that order.
         assert torch.equal(torch.cat([visible, hidden])[back], torch.arange(row.numel()))
 
@@ -211,8 +211,8 @@ def test_flat_tokens_are_the_same_tokens() -> None:
         assert torch.equal(got, value)
     visible = drawn.gather(tokens)
     assert torch.equal(drawn.gather(flat), visible)
-    whole = drawn.scatter(visible, torch.zeros(4))
-    assert torch.equal(drawn.scatter(visible, torch.zeros(4), flat=True), whole.flatten(1, 2))
+    restored = drawn.scatter(visible, torch.zeros(4))
+    assert torch.equal(drawn.scatter(visible, torch.zeros(4), flat=True), restored.flatten(1, 2))
 
 
 def test_mask_token_with_leading_axes() -> None:
@@ -227,7 +227,7 @@ def test_mask_token_with_leading_axes() -> None:
         assert torch.equal(gradient, torch.full_like(shaped, float(drawn.mask.sum())))
 
 
-def test_scatter_is_maes_restore(golden_path: Path) -> None:
+def test_scatter_equals_the_restore_of_mae(golden_path: Path) -> None:
     # MAMP's own indices and its mask token [1, 1, D]: flat tokens in, flat tokens out.
     golden = load_golden(golden_path / "mamp_forward_T20V20_tau0_raw.npz")
     stored = {name: torch.from_numpy(golden[name]) for name in ("mask", "ids_keep", "ids_restore")}
@@ -259,7 +259,7 @@ def test_gradients_through_gather_and_scatter() -> None:
     )
 
 
-def test_nan_in_a_hidden_token_stays_hidden() -> None:
+def test_nan_in_a_masked_token_has_no_effect() -> None:
     tokens = normal(2, 6, 25, 4)
     drawn = TubeMasking()(tokens, generator=seeded())
     tokens[drawn.mask] = float("nan")
@@ -305,7 +305,7 @@ def test_repr_shows_the_configuration() -> None:
 # --- Patches ------------------------------------------------------------------------------------
 
 
-def test_patches_are_mamps(golden_path: Path) -> None:
+def test_patches_equal_those_of_mamp(golden_path: Path) -> None:
     golden = load_golden(golden_path / "mamp_patch_motion_T12V6_p2.npz")
     frames, joints = int(golden["t_patch_size"]), int(golden["patch_size"])
     for stored, values in (("patches", "x"), ("patches_of_motion_stride1", "motion_stride1")):
@@ -316,7 +316,7 @@ def test_patches_are_mamps(golden_path: Path) -> None:
         assert torch.equal(merged, torch.from_numpy(golden[stored]))
 
 
-def test_target_and_mask_are_mamps(golden_path: Path) -> None:
+def test_target_and_mask_equal_those_of_mamp(golden_path: Path) -> None:
     golden = load_golden(golden_path / "mamp_forward_T20V20_tau0_raw.npz")
     sizes = dict(zip(golden["config_names"].tolist(), golden["config"].tolist(), strict=True))
     frames = sizes["t_patch"]
@@ -352,7 +352,7 @@ def test_frame_mask_repeats_tokens(dtype: torch.dtype) -> None:
     mask = frame_mask(token_mask, patch_frames=4)
     assert mask.dtype == dtype
     assert torch.equal(mask, token_mask.repeat_interleave(4, dim=1))
-    # A patch is masked whole: all its frames or none.
+    # All frames of a patch are masked, or none.
     patches = patchify(mask.unsqueeze(1), patch_frames=4)
     assert torch.equal(patches, token_mask.unsqueeze(-1).expand_as(patches))
 
@@ -426,7 +426,7 @@ def test_masking_exports(strict: bool, flat: bool, fresh_dynamo: None) -> None:
     torch.export.save(program, saved)
     saved.seek(0)
     loaded = torch.export.load(saved).module()
-    # A dimension that is a multiple cannot become 1 times the factor: the exporter's rule.
+    # The exporter does not accept a multiple of 1 for a dimension that is a multiple.
     for n, steps in ((3, 7), (1, 2 if flat else 1), (2, 3), (4, 14), (0, 5)):
         tokens = normal(n, 5 * steps, 4) if flat else normal(n, steps, 5, 4)
         drawn, restored = loaded(tokens)
@@ -445,7 +445,7 @@ def test_masked_clip_exports(strict: bool, fresh_dynamo: None) -> None:
         check_clip(clip, *program.module()(clip))
 
 
-# torch's exporter uses a name of its own that it has deprecated.
+# torch's exporter uses one of its own deprecated names.
 @pytest.mark.filterwarnings("ignore:.isinstance.treespec, LeafSpec.:FutureWarning")
 def test_masked_clip_in_onnx() -> None:
     axes, clip = {0: Dim("batch"), 2: 4 * Dim("steps")}, normal(3, 3, 28, 5, dtype=torch.float32)

@@ -1,4 +1,4 @@
-"""Layers without memory: construction and both passes on ``meta``, and coming to life from it."""
+"""Layers without memory: construction and both passes on ``meta``, and real layers from it."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_functions_with_lengths_on_meta(name: str) -> None:
 
 
 @every
-def test_a_layer_comes_to_life_from_its_state(case: Case) -> None:
+def test_to_empty_and_its_state_restore_a_layer(case: Case) -> None:
     trained = build(case)
     with torch.no_grad():
         for parameter in trained.parameters():
@@ -74,12 +74,12 @@ def test_a_layer_comes_to_life_from_its_state(case: Case) -> None:
     model = model.to_empty(device="cpu").eval()
     with torch.no_grad():
         for value in (*model.parameters(), *model.buffers()):
-            value.fill_(-77)  # what uninitialised memory may hold
+            value.fill_(-77)  # as uninitialised memory may be
     model.load_state_dict(trained.state_dict(), strict=True)
     same(run(case, model, case.inputs(3)), run(case, trained, case.inputs(3)))
 
 
-# A network of its own and the test's own module decide themselves how they are reset.
+# A user's network and the test's module have their own initialisation.
 OTHERS = ("ema", "mask_and_restore", "tube_masking")
 WITH_PARAMETERS = [name for name in CASES if name not in OTHERS]
 
@@ -121,7 +121,7 @@ def test_an_old_scalar_strength_still_loads() -> None:
     old = layer.state_dict() | {"strength": torch.tensor(0.7)}
     nn.Sequential(other).load_state_dict({f"0.{key}": value for key, value in old.items()})
     assert torch.equal(other.gains, layer.gains) and other.strength.shape == (1,)
-    assert old["strength"].ndim == 0  # the caller's state is left alone
+    assert old["strength"].ndim == 0  # the caller's state is not changed
 
 
 def test_all_names_are_layers_and_functions() -> None:
@@ -135,7 +135,7 @@ def test_all_names_are_layers_and_functions() -> None:
 
 
 def test_half_of_a_network_on_meta() -> None:
-    """What a sharded run does: build without memory, fill, compute."""
+    """As in sharded training: build without memory, initialise, compute."""
     with META:
         network = nn.Sequential(FreST(4), FreT(4), FreqEnhance(16, split=7, num_bands=4))
         dual = EMADualPath(SSFRM(4))

@@ -6,13 +6,16 @@ What a file may not call, and that the import is silent: ``test_contracts.py``.
 from __future__ import annotations
 
 import ast
+import importlib.util
 import io
 import re
 import sys
 import tokenize
+from email.message import Message
 from pathlib import Path
 
 import pytest
+from build.util import project_wheel_metadata
 
 import skelfreq
 
@@ -35,7 +38,7 @@ LEVELS = (r"_route$", r"_axis$", r"_bases$", r"_fourier_plain$", r"_\w+_plain$",
 
 
 def level(module: str) -> int:
-    """Return how high a file of ``skelfreq.functional`` stands in the table of imports."""
+    """Return the level of a file of ``skelfreq.functional`` in the table of imports."""
     name = module.split(".")[2] if module.count(".") > 1 else ""
     return next(i for i, pattern in enumerate(LEVELS) if re.match(pattern, name))
 
@@ -47,14 +50,14 @@ def imported(source: str) -> set[str]:
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            # The package writes its imports out; a relative one would slip through here.
+            # Relative imports are not resolved here, so the package has none.
             assert node.level == 0, f"line {node.lineno}: relative import"
             names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
     return names
 
 
 def third_party(names: set[str]) -> set[str]:
-    """Return the packages that modules belong to, the standard library left out."""
+    """Return the packages that modules belong to, the standard library not included."""
     return {name.split(".")[0] for name in names} - set(sys.stdlib_module_names)
 
 
@@ -89,7 +92,7 @@ def lapses(module: str, source: str) -> list[str]:
     if module.startswith("skelfreq.functional"):
         found += sorted(n for n in names if n.startswith(("skelfreq.nn", "torch.nn")))
     if module.startswith("skelfreq.nn."):
-        # A block is built from the parts below it; nothing else in nn knows another layer.
+        # A block imports its parts; no other layer of nn imports another one.
         allowed = NN_PARTS.get(module.removeprefix("skelfreq.nn."), ())
         found += sorted(
             n
@@ -98,10 +101,10 @@ def lapses(module: str, source: str) -> list[str]:
             and not n.startswith(tuple(f"skelfreq.nn.{part}" for part in allowed) or "-")
         )
     if module.startswith("skelfreq.functional._"):
-        above = {
+        higher = {
             n for n in own if n.startswith("skelfreq.functional.") and level(n) > level(module)
         }
-        found += sorted(above)
+        found += sorted(higher)
     return found
 
 
@@ -125,7 +128,7 @@ def test_layering(module: str) -> None:
         ("skelfreq.functional._gain_fast", "from skelfreq.functional.gains import apply_gain"),
         ("skelfreq.functional._gain_plain", "from skelfreq.functional import dct"),
         ("skelfreq.nn._weights", "from skelfreq.nn import SSFRM"),
-        ("skelfreq.nn.ssfrm", "from examples.runs import new_folder"),
+        ("skelfreq.nn.ssfrm", "from examples.common.runs import new_folder"),
         ("skelfreq.nn.ssfrm", "import matplotlib.pyplot as plt"),
         ("skelfreq.skeletons", "import tqdm, sklearn, scipy.fft"),
         ("skelfreq.skeletons", "from benchmarks import report"),
@@ -137,11 +140,11 @@ def test_layering(module: str) -> None:
         ("skelfreq.data.registry", "from examples.data import load"),
     ],
 )
-def test_the_layering_test_finds(module: str, line: str) -> None:
+def test_forbidden_imports_are_found(module: str, line: str) -> None:
     assert lapses(module, f"def f():\n    {line}\n")
 
 
-def test_readers_import_what_few_users_have_only_where_they_use_it() -> None:
+def test_readers_import_extras_only_where_they_use_them() -> None:
     line = "from scipy.io import loadmat"
     assert lapses("skelfreq.data.matfile", line)
     assert not lapses("skelfreq.data.matfile", f"def f():\n    {line}\n")
@@ -149,7 +152,7 @@ def test_readers_import_what_few_users_have_only_where_they_use_it() -> None:
 
 
 def code_lines(source: str) -> int:
-    """Count lines of code; docstrings, comments and blank lines are free."""
+    """Count lines of code; docstrings, comments and blank lines do not count."""
     nodes = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
     strings: set[int] = set()
     for node in ast.walk(ast.parse(source)):
@@ -201,10 +204,34 @@ def test_nothing_is_left_unfinished(module: str) -> None:
     assert [n for n, line in enumerate(lines, 1) if UNFINISHED.search(line)] == []
 
 
+@pytest.fixture(scope="module")
+def metadata() -> Message:
+    """Return the metadata of the wheel; an isolated build installs hatchling if it is absent."""
+    isolated = importlib.util.find_spec("hatchling") is None
+    return project_wheel_metadata(PACKAGE.parent, isolated=isolated)
+
+
+def test_the_description_of_the_wheel_needs_no_file_beside_it(metadata: Message) -> None:
+    description = metadata.get_payload()
+    assert metadata["Description-Content-Type"] == "text/markdown"
+    assert "TubeMasking(num_joints=25" in description
+    # A package index has neither docs/ nor pictures: links and pictures must have a full address.
+    links = re.findall(
+        r"\]\(([^)]*)\)|^\[[^\]]+\]: (\S+)|(?:href|src)=\"([^\"]*)", description, re.M
+    )
+    assert [link for found in links for link in found if link and "://" not in link] == []
+    assert "![" not in description and "<img" not in description
+
+
+def test_no_project_address_before_there_is_one(metadata: Message) -> None:
+    assert metadata.get_all("Project-URL") is None and metadata["Home-page"] is None
+    assert metadata["Version"] == skelfreq.__version__
+
+
 def test_runtime_dependencies() -> None:
     tomllib = pytest.importorskip("tomllib", reason="tomllib is new in Python 3.11")
     pyproject = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())
     floors = dict(requirement.split(">=") for requirement in pyproject["project"]["dependencies"])
     assert floors.keys() == DEPENDENCIES
-    # A cap on a release that is not out yet would lock users out without cause.
+    # An upper bound on future releases would exclude users without a reason.
     assert all(re.fullmatch(r"[\d.]+", floor) for floor in floors.values())

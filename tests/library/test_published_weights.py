@@ -34,7 +34,7 @@ def test_an_encoder_of_fs_vae(golden_path: Path, net: str, width: int) -> None:
     assert_close(mu, golden["smu" if net == "sequence_encoder" else "tmu"], GOLDEN)
 
 
-def test_what_the_weights_of_fs_vae_lack_is_named() -> None:
+def test_missing_weights_of_fs_vae_are_named() -> None:
     with pytest.raises(ValueError, match=r"it lacks k, split_freq, m; its first names are \['a"):
         FreqEnhance.from_fs_vae({"a": torch.ones(1), "freq_weights": torch.ones(30)})
     state = {"k": torch.tensor(0.3), "freq_weights": torch.ones(30)}
@@ -60,7 +60,7 @@ def test_a_block_of_tslanet(golden_path: Path, name: str) -> None:
         assert_close(got, golden[f"grad_{key}"], GOLDEN)
 
 
-def test_what_the_weights_of_tslanet_lack_is_named() -> None:
+def test_missing_weights_of_tslanet_are_named() -> None:
     with pytest.raises(ValueError, match="it lacks complex_weight_high, threshold_param"):
         FreT.from_tslanet({"complex_weight": torch.ones(4, 2)})
 
@@ -70,12 +70,12 @@ DIFFERENT = [65, 129, 257, 513]
 
 
 @pytest.mark.parametrize("length", DIFFERENT)
-def test_released_warns_where_the_release_is_another(length: int) -> None:
+def test_released_warns_where_it_differs_from_the_release(length: int) -> None:
     with pytest.warns(UserWarning, match=rf"released\({length}\) differs from the release") as seen:
         FreqEnhance.released(length)
     assert seen[-1].filename == __file__
 
 
 @pytest.mark.parametrize("length", [64, 100, 256, 512, 768])
-def test_released_is_silent_elsewhere(length: int) -> None:
+def test_released_does_not_warn_elsewhere(length: int) -> None:
     assert FreqEnhance.released(length)(normal(2, length)).shape == (2, length)

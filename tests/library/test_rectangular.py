@@ -67,7 +67,7 @@ def test_lengths(norm: str | None, keep: int) -> None:
 
 
 @pytest.mark.parametrize("method", ["fft", "torch-dct"])
-def test_ffts_refuse_lengths(method: str) -> None:
+def test_ffts_with_lengths_raise(method: str) -> None:
     for transform in (dct, idct):
         with pytest.raises(
             ValueError, match=f"method must be 'auto' or 'matmul' .* got '{method}'"
@@ -88,7 +88,7 @@ def test_gradients(method: str) -> None:
 @pytest.mark.parametrize("size", [1, 5, 12, 17])
 def test_resampling_clips_of_several_lengths(size: int) -> None:
     x, lengths = normal(4, 3, 12, 2), torch.tensor([12, 5, 1, 0])
-    x[1, :, 5:] = torch.nan  # what lies there must not matter
+    x[1, :, 5:] = torch.nan  # values of the padding must have no effect
     x.requires_grad_()
     got = resample(x, size, dim=2, lengths=lengths)
     assert got.shape == (4, 3, size, 2) and not got[3].any()
@@ -113,7 +113,7 @@ def test_errors(call, words: list[str]) -> None:
     assert all(word in str(caught.value) for word in words)
 
 
-def test_positional_options_say_their_names() -> None:
+def test_positional_options_raise_with_their_names() -> None:
     with pytest.raises(TypeError, match=r"dct takes only x by position, got 'ortho'.*dim=, norm="):
         dct(normal(2, 6), "ortho")
     with pytest.raises(TypeError, match="missing 1 required keyword-only argument: 'dim'"):

@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # --- The table ----------------------------------------------------------------------------------
 
 
-def test_who_is_looking() -> None:
+def test_what_traces() -> None:
     x = normal(2, 3)
     seen: dict[str, str] = {"autograd": _route.watcher()}
 
@@ -70,7 +70,7 @@ def counted(function: Callable[[Tensor], Tensor], x: Tensor) -> None:
         function(x)
 
 
-def test_the_compiler_is_told_from_an_export(fresh_dynamo: None) -> None:
+def test_compiler_and_export_are_distinguished(fresh_dynamo: None) -> None:
     def ask(x: Tensor) -> Tensor:
         return x + (1 if _route.watcher() == "compiler" else 0)
 
@@ -96,8 +96,8 @@ def test_every_threshold_names_its_benchmark() -> None:
     assert len(THRESHOLDS) == 10
     for name in THRESHOLDS:
         (at,) = (i for i, line in enumerate(lines) if re.match(rf"[A-Z_, ]*\b{name}\b.* = ", line))
-        above = [line for line in lines[max(at - 5, 0) : at] if line.startswith("#")]
-        assert above, name
+        comments = [line for line in lines[max(at - 5, 0) : at] if line.startswith("#")]
+        assert comments, name
     elsewhere = [
         path.name
         for path in sorted((PACKAGE / "functional").glob("*.py"))
@@ -112,7 +112,7 @@ def test_every_threshold_names_its_benchmark() -> None:
 
 @pytest.fixture(scope="module")
 def without_fast_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Copy the package, all files of fast ways left out."""
+    """Copy the package, without the files of fast ways."""
     folder = tmp_path_factory.mktemp("plain")
     ignore = shutil.ignore_patterns("__pycache__", "_*_fast.py")
     shutil.copytree(PACKAGE, folder / "skelfreq", ignore=ignore)
@@ -124,7 +124,12 @@ def run_there(folder: Path, *command: str) -> str:
     done = subprocess.run(
         [sys.executable, *command],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1"},
+        env={
+            **os.environ,
+            "PYTHONPATH": str(folder),
+            "OMP_NUM_THREADS": "1",
+            "PYTHONOPTIMIZE": "",  # programs assert
+        },
         capture_output=True,
         text=True,
         timeout=300,
@@ -145,8 +150,11 @@ def test_nothing_is_fast_without_the_files(without_fast_files: Path) -> None:
 def test_contracts_hold_without_the_fast_files(without_fast_files: Path) -> None:
     tests = [str(ROOT / "tests" / "library" / f"test_{name}.py") for name in ("contracts", "meta")]
     options = ["-q", "-p", "no:cacheprovider", "-x"]
-    # Compilers and exports take long, and are given plain operations anyway.
-    chosen = ["-k", "not compile and not export and not onnx and not inductor and not lapses"]
+    # Compilers and exports take long, and mostly use plain operations.
+    chosen = [
+        "-k",
+        "not compile and not export and not onnx and not inductor and not forbidden_line",
+    ]
     options += ["-o", f"pythonpath={without_fast_files} {ROOT / 'tests'}", f"--rootdir={ROOT}"]
     options += ["-c", str(ROOT / "pyproject.toml")]
     printed = run_there(without_fast_files, "-m", "pytest", *options, *chosen, *tests)
@@ -189,7 +197,7 @@ def visited(call: Callable[[], object]) -> list[tuple[str, str]]:
         path = Path(frame.f_code.co_filename)
         if PACKAGE not in path.parents:
             return None
-        # What only passes arguments on is no stop on the way.
+        # Functions that only pass arguments on do not count.
         if (path.stem, frame.f_code.co_name) == ("_checks", "call"):
             return None
         return f"nn.{path.stem}" if path.parent.name == "nn" else path.stem
@@ -199,11 +207,11 @@ def visited(call: Callable[[], object]) -> list[tuple[str, str]]:
     def watch(frame: object, event: str, argument: object) -> None:
         if event != "call" or (callee := name(frame)) is None:
             return
-        above = frame.f_back
-        while above is not None and name(above) is None:
-            above = above.f_back
-        if above is not None:
-            calls.append((name(above), callee))
+        caller = frame.f_back
+        while caller is not None and name(caller) is None:
+            caller = caller.f_back
+        if caller is not None:
+            calls.append((name(caller), callee))
 
     call()  # fill the caches
     sys.setprofile(watch)
@@ -267,7 +275,7 @@ def test_torch_dct_is_the_method_of_that_name(monkeypatch: pytest.MonkeyPatch) -
     F.dct(normal(2, 600), dim=1)
     F.dct(normal(2, 600), dim=1, method="fft")
     assert calls == ["dct", "idct"]
-    # The plain way of a long axis, where somebody must see the operations.
+    # The plain way of a long axis, here for vmap.
     torch.func.vmap(lambda x: F.dct(x, dim=1))(normal(2, 2, 600))
     assert calls == ["dct", "idct", "dct"]
     with pytest.raises(ValueError, match="'auto' or 'matmul' with lengths, got 'torch-dct'"):
@@ -280,7 +288,8 @@ def test_torch_dct_is_imported_when_it_is_used() -> None:
         "F.dct(torch.ones(3, 600), dim=1); assert 'torch_dct' not in sys.modules\n"
         "F.dct(torch.ones(3, 6), dim=1, method='torch-dct'); assert 'torch_dct' in sys.modules\n"
     )
-    subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT)
+    environment = {**os.environ, "PYTHONOPTIMIZE": ""}  # the program asserts
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT, env=environment)
 
 
 def test_empty_and_half_precision_tensors_take_every_method() -> None:
@@ -303,7 +312,7 @@ def test_a_dynamic_axis_takes_the_product(fresh_dynamo: None) -> None:
     compiled = torch.compile(along_the_last, backend=keep, dynamic=True, fullgraph=True)
     for n in (600, 700, 30):
         assert_close(compiled(normal(3, n)), F.dct(normal(3, n), dim=-1))
-    assert len(graphs) == 1  # no length is a case of its own
+    assert len(graphs) == 1  # one graph for all lengths
     compiled = torch.compile(along_the_last, backend=keep, dynamic=False, fullgraph=True)
     compiled(normal(3, 600))
     called = [node.target for node in graphs[-1].graph.nodes]
@@ -320,7 +329,7 @@ def test_the_cache_is_bounded_by_bytes() -> None:
         held = sum(value.nbytes for value in _bases.CACHE.values())
         assert held == _bases.CACHE.bytes <= 64 * 2**20
     assert len(_bases.CACHE) == 15  # of 4 MB each
-    F.dct(torch.ones(1, 5000), dim=1, method="matmul")  # 95 MB: not kept
+    F.dct(torch.ones(1, 5000), dim=1, method="matmul")  # 95 MB: not cached
     assert len(_bases.CACHE) == 15
     _bases.CACHE.clear()
     assert _bases.CACHE.bytes == 0

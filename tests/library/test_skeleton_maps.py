@@ -32,12 +32,12 @@ def test_every_layout_has_the_joints_of_the_small_common_ones(source, target):
     x = normal(2, 3, 4, get_layout(source).num_joints)
     y = convert_layout(x, source, target)
     assert y.shape == (2, 3, 4, get_layout(target).num_joints)
-    # A map of points: moved by a vector, the skeleton moves by it.
+    # An affine map: a shift of the input is the same shift of the result.
     assert_close(convert_layout(x + 3.0, source, target), y + 3.0)
 
 
 @pytest.mark.parametrize("source", NAMES)
-def test_hands_and_feet_are_not_invented(source):
+def test_missing_hands_and_feet_raise(source):
     x = normal(2, get_layout(source).num_joints)
     if source in WITH_HANDS_AND_FEET:
         y = convert_layout(x, source, "common20")
@@ -121,7 +121,7 @@ def test_dtypes_arrays_and_gradients():
     assert convert_layout(numbers, "kinect20_sdk", "utd20").tolist()[:4] == [3, 2, 1, 0]
     x.requires_grad_()
     convert_layout(x, "coco17", "h36m17").sum().backward()
-    # Each target joint hands on a gradient of 1 in all.
+    # The gradients of each target joint add up to 1.
     assert float(x.grad.sum()) == pytest.approx(2 * 17)
     assert convert_layout(x.to("meta"), "coco17", "penn13").shape == (2, 13)
 
@@ -135,7 +135,7 @@ def test_own_layouts_are_matched_by_name():
         convert_layout(x, own, "common13")
 
 
-def test_errors_say_what_to_pass():
+def test_errors_list_the_possible_targets():
     with pytest.raises(ValueError, match=r"25 joints of 'ntu25' on dim=1, got shape \(2, 17\)"):
         convert_layout(torch.zeros(2, 17), "ntu25", "common13")
     with pytest.raises(ValueError, match=r"name must be one of 'ntu25'.* got 'coco'"):
@@ -172,7 +172,7 @@ def spread_of_bones(x: np.ndarray, layout: SkeletonLayout) -> float:
 
 
 @pytest.mark.parametrize("file", SETS)
-def test_bones_of_published_skeletons_keep_their_length(file):
+def test_bones_of_published_skeletons_have_constant_length(file):
     layout = get_layout(SETS[file])
     x = frames_of(file)[::10]
     right = spread_of_bones(x, layout)
@@ -197,7 +197,7 @@ def test_published_skeletons_stand_on_their_feet(file):
 
 @pytest.mark.parametrize("file", SETS)
 def test_left_and_right_of_published_skeletons(file):
-    """Seen from above, left is a quarter turn from where the feet point to."""
+    """In top view, left is a quarter turn from the direction of the feet."""
     layout = get_layout(SETS[file])
     x = frames_of(file)
     at = {joint: x[:, index] for index, joint in enumerate(layout.joints)}
@@ -214,7 +214,7 @@ def test_penn_is_upright_and_its_sides_move_alike():
         x, visible = archive["joints"].astype(np.float64), archive["visible"].all(axis=1)
     x = x[visible]
     at = {joint: x[:, index] for index, joint in enumerate(layout.joints)}
-    down = 1  # pixels count from the top
+    down = 1  # pixels are counted from the top
     for above, below in (("head", "hip"), ("shoulder", "knee"), ("hip", "ankle")):
         sides = ("left", "right")
         top = at[above] if above == "head" else sum(at[f"{side} {above}"] for side in sides) / 2

@@ -32,7 +32,7 @@ ORDERS = [
 
 @st.composite
 def trees(draw: st.DrawFn) -> SkeletonLayout:
-    """Draw a skeleton in which every joint but the first hangs on an earlier one."""
+    """Draw a skeleton in which every joint but the first is joined to an earlier one."""
     joints = draw(st.integers(1, 12))
     edges = tuple((child, draw(st.integers(0, child - 1))) for child in range(1, joints))
     names = tuple(f"joint {joint}" for joint in range(joints))
@@ -124,7 +124,7 @@ def test_adjacency_laws(name, strategy):
         assert torch.equal(support[1], support[2].T), "towards and away from the centre"
 
 
-def test_adjacency_hands_out_a_fresh_tensor():
+def test_adjacency_returns_a_new_tensor():
     adjacency("ntu25").zero_()
     assert adjacency("ntu25").any()
 

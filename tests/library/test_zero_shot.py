@@ -93,7 +93,7 @@ def test_accuracy_equals_counting(n: int, seed: int, average: str) -> None:
     assert given_as_tensor == result
 
 
-# sklearn warns of predictions outside the classes of a part, which the task is full of.
+# sklearn warns of predictions outside the classes of a part, which are frequent here.
 @pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true:UserWarning")
 @pytest.mark.parametrize("seed", range(5))
 def test_accuracy_equals_sklearn(seed: int) -> None:
@@ -132,7 +132,7 @@ def test_accuracy_errors(pred, target, seen, average, error, message) -> None:
         generalized_zero_shot_accuracy(torch.tensor(pred), torch.tensor(target), seen, average)
 
 
-def test_a_list_is_no_tensor() -> None:
+def test_lists_raise() -> None:
     with pytest.raises(TypeError, match="pred must be an integer tensor, got list"):
         generalized_zero_shot_accuracy([0, 1], torch.tensor([0, 1]), [0])
 
@@ -163,7 +163,7 @@ def test_curve_equals_a_sweep(n: int, seed: int, average: str, ties: bool) -> No
     for i, value in enumerate(handicap.tolist()):
         following = handicap[i + 1] if i < n else value + 2
         if following == value:
-            continue  # several samples turn here: the last of them is the point
+            continue  # several samples change here: the last of them is the point
         point = (float(seen[i]), float(unseen[i]))
         between = float(following) - 1 if i == 0 else (value + float(following)) / 2
         tries = [between] if i == 0 or not ties else [value, between]
@@ -199,7 +199,7 @@ def test_area_equals_the_trapezoids_of_a_sweep(n: int, seed: int, average: str, 
         at(scores, target, gamma, average) for gamma in (values[0] - 1, *middles, values[-1] + 1)
     ]
     expected = sum((b[1] - a[1]) * (a[0] + b[0]) / 2 for a, b in pairwise(points))
-    # The curve is walked by its unseen accuracy, which rises.
+    # Integrated over the unseen accuracy, which rises.
     area = area_under_seen_unseen_curve(scores, target, SEEN, average)
     assert area == pytest.approx(expected, abs=1e-12)
 
@@ -210,7 +210,7 @@ def test_perfect_and_useless_scores(average: str) -> None:
     perfect = torch.nn.functional.one_hot(target, CLASSES).double()
     assert area_under_seen_unseen_curve(perfect, target, SEEN, average) == pytest.approx(1)
     assert area_under_seen_unseen_curve(-perfect, target, SEEN, average) == 0
-    # Right within either group, the groups not told apart: the area of a triangle.
+    # Right within both groups, which are not distinguished: the area of a triangle.
     tied = perfect.clone()
     for row, label in enumerate(target.tolist()):
         tied[row, 1 if label in SEEN else 0] = 1
@@ -228,7 +228,7 @@ def test_curve_of_low_precision_scores_is_exact(dtype: torch.dtype) -> None:
         assert torch.equal(got, value)
 
 
-def test_curve_leaves_its_input_alone() -> None:
+def test_curve_does_not_change_its_input() -> None:
     target, scores = labels(10, 0), normal(10, CLASSES)
     kept = scores.clone(), target.clone()
     seen_unseen_curve(scores, target, torch.tensor(SEEN))

@@ -1,0 +1,1 @@
+"""What the examples share: settings, run folders, training, many devices, probes, studies."""
