@@ -1,6 +1,7 @@
 """How many small changes of ``skelfreq`` do the tests notice?
 
-``python -m tests.mutation --record`` runs the suite once, to learn which test runs which line.
+``python -m tests.mutation --record`` runs the suite once, to learn which test runs which line;
+``--record FILE ...`` adds new tests to that. Record everything again after changes of ``skelfreq``.
 ``python -m tests.mutation --sample 300 --seed 0 --minutes 40`` then tries as many of 300 changes as
 the time allows, and goes on from there when it is called again. A change counts as noticed when a
 test fails that passes without it, or when a test no longer ends. Needs a system that can fork.
@@ -33,8 +34,8 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     args = parse(argv)
     os.environ.setdefault("SKELFREQ_DATA", str(ROOT.parent / "shared" / "data"))
-    if args.record:
-        return record_lines(ROOT, args.record_only or [])
+    if args.record is not None:
+        return record_lines(ROOT, FOLDER, args.record)
     everything = mutants(ROOT)
     chosen = choose(everything, args)
     results = FOLDER / f"results_{args.seed}.jsonl"
@@ -53,9 +54,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--record", action="store_true", help="learn which test runs which line")
     parser.add_argument(
-        "--record-only", nargs="*", metavar="ARGUMENT", help="arguments of pytest while recording"
+        "--record", nargs="*", metavar="FILE", help="learn which test runs which line"
     )
     parser.add_argument("--sample", type=int, default=300, help="number of changes")
     parser.add_argument("--seed", type=int, default=0, help="of the sample")

@@ -67,7 +67,9 @@ class Recorder:
         self._write()
 
     def _write(self) -> None:
-        FOLDER.mkdir(exist_ok=True)
+        FOLDER.mkdir(parents=True, exist_ok=True)
+        if LINES.is_file():
+            self._add_earlier()
         number = {test: index for index, test in enumerate(self.seconds)}
         TESTS.write_text(json.dumps(self.seconds, indent=0))
         lines = {
@@ -78,6 +80,16 @@ class Recorder:
             for name, found in sorted(self.lines.items())
         }
         LINES.write_text(json.dumps(lines))
+
+    def _add_earlier(self) -> None:
+        """Keep what earlier calls recorded of other tests."""
+        earlier = json.loads(TESTS.read_text())
+        names = list(earlier)
+        for name, found in json.loads(LINES.read_text()).items():
+            for line, tests in found.items():
+                kept = {names[index] for index in tests} - self.seconds.keys()
+                self.lines[name][int(line)] |= kept
+        self.seconds = {**earlier, **self.seconds}
 
     @staticmethod
     def _name(filename: str) -> str:

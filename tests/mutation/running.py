@@ -69,7 +69,7 @@ def warm_up() -> None:
     import numpy  # noqa: F401
     import scipy.fft  # noqa: F401
     import torch
-    import torch._dynamo  # noqa: F401
+    import torch._dynamo
     import torch_dct  # noqa: F401
 
     torch.set_num_threads(1)
@@ -160,8 +160,11 @@ def _wait(child: int, limit: float) -> int | None:
         time.sleep(0.02)
 
 
-def record_lines(root: Path, pytest_arguments: Sequence[str]) -> int:
-    """Run the suite once with the plugin that records which test runs which line."""
+def record_lines(root: Path, folder: Path, files: Sequence[str]) -> int:
+    """Run the library's tests, or some files, with the plugin that records their lines."""
+    if not files:
+        shutil.rmtree(folder, ignore_errors=True)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "tests.mutation.plugin"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "CI": "1"}
-    return subprocess.run([*command, *pytest_arguments], cwd=root, env=environment).returncode
+    chosen = files or ["tests/library"]
+    return subprocess.run([*command, *chosen], cwd=root, env=environment).returncode
