@@ -1,10 +1,12 @@
 """``python -m benchmarks.page``: docs/benchmarks.md from the files in ``benchmarks/results``.
 
 One file for each machine; the page shows the machines side by side. Nothing is measured here.
+``--add FILE ...`` first takes over results that lie elsewhere, such as those of ``gpu_run.sh``.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -383,9 +385,35 @@ def thresholds_of(title: str) -> str:
     return ", ".join(f"{name} = {getattr(_route, name)}" for name in used)
 
 
-def main() -> int:
+def add(paths: list[Path], folder: Path = RESULTS) -> Path:
+    """Join results of one machine, such as layers and crossovers, into its file."""
+    reports = [read(path) for path in paths]
+    first = reports[0]
+    others = [
+        path for path, r in zip(paths, reports, strict=True) if r.file_name != first.file_name
+    ]
+    if others:
+        raise ValueError(f"{others[0]}: results of another machine than those of {paths[0]}.")
+    joined = Report(
+        first.machine,
+        [record for report in reports for record in report.records],
+        {label: reason for report in reports for label, reason in report.skipped.items()},
+        [point for report in reports for point in report.scaling],
+        [row for report in reports for row in report.crossover],
+    )
+    path = folder / first.file_name
+    joined.write(path)
+    return path
+
+
+def main(argv: list[str] | None = None) -> int:
     """Write the page; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.page", description=__doc__)
+    parser.add_argument("--add", nargs="+", type=Path, metavar="FILE", help="results to take over")
+    args = parser.parse_args(argv)
     try:
+        if args.add:
+            print(add(args.add))
         write()
     except (OSError, ValueError) as error:
         print(f"benchmarks.page: {error}", file=sys.stderr)

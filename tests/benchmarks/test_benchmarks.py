@@ -367,6 +367,18 @@ def test_page_of_a_gpu_has_no_empty_column(report: Report, tmp_path: Path) -> No
     assert "CUDA column" not in text
 
 
+def test_results_of_one_machine_are_joined(report: Report, tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in ("layers.json", "crossover.json", "other.json")]
+    rows = [{"table": "dct + idct"}]
+    report.write(paths[0])
+    replace(report, records=[], skipped={}, crossover=rows).write(paths[1])
+    joined = read(page.add(paths[:2], tmp_path / "results"))
+    assert joined == replace(report, crossover=rows)
+    full_size(report, "Another").write(paths[2])
+    with pytest.raises(ValueError, match=r"other\.json: results of another machine"):
+        page.add(paths, tmp_path / "results")
+
+
 def test_every_line_of_the_first_table_has_a_target() -> None:
     assert len(page.LINES) == 12
     for line in page.LINES:

@@ -20,7 +20,7 @@ from tests.mutation.mutators import Mutant
 from tests.mutation.selection import Map, stages
 
 Verdict = Literal["killed", "timeout", "survived", "no tests", "unreliable"]
-COPIED = ("skelfreq", "tests", "benchmarks", "examples", "docs", "pyproject.toml", "README.md")
+LEFT_OUT = (".git", ".mutation", ".venv", "__pycache__", ".*_cache", ".hypothesis", "runs")
 # A slow test may need a multiple of what it took alone, and an endless loop is stopped.
 FACTOR, LEAST = 5.0, 40.0
 PASSED, FAILED = int(pytest.ExitCode.OK), int(pytest.ExitCode.TESTS_FAILED)
@@ -50,14 +50,7 @@ class FirstFailure:
 def copy_tree(root: Path, target: Path) -> Path:
     """Copy what the tests need; the file times are new, so that no stale bytecode is read."""
     shutil.rmtree(target, ignore_errors=True)
-    target.mkdir(parents=True)
-    for name in COPIED:
-        source = root / name
-        if source.is_dir():
-            ignored = shutil.ignore_patterns("__pycache__", ".mutation")
-            shutil.copytree(source, target / name, ignore=ignored)
-        elif source.is_file():
-            shutil.copy(source, target / name)
+    shutil.copytree(root, target, ignore=shutil.ignore_patterns(*LEFT_OUT))
     return target
 
 
@@ -65,7 +58,6 @@ def warm_up() -> None:
     """Import what the tests need apart from ``skelfreq`` itself, and keep to one thread."""
     os.environ.update(OMP_NUM_THREADS="1", PYTHONDONTWRITEBYTECODE="1", CI="1", MPLBACKEND="Agg")
     sys.dont_write_bytecode = True
-    import hypothesis  # noqa: F401
     import numpy  # noqa: F401
     import scipy.fft  # noqa: F401
     import torch
@@ -84,31 +76,46 @@ class Runner:
         self.root, self.map = root, map_
         self.tree = copy_tree(root, folder / f"tree{index}")
         self.failure = folder / f"failure{index}.txt"
-        self.clean: dict[str, bool] = {}  # tests that were tried on the tree as it is
+        self.clean: dict[tuple[str, ...], bool] = {}  # tests tried on the tree as it is
 
     def try_(self, mutant: Mutant) -> Outcome:
-        """Apply a mutant, run its tests until one fails, and take it back."""
+        """Apply a mutant, run its tests until one fails, and take it back.
+
+        A test that fails without the mutant as well says nothing: the others decide.
+        """
         begin = time.perf_counter()
-        file = self.tree / mutant.path
         source = (self.root / mutant.path).read_bytes()
-        verdict, test = "no tests", ""
-        try:
-            file.write_bytes(mutant.apply(source))
-            for tests in stages(mutant, source.decode(), self.map, self.root):
-                verdict, test = self._run(tests)
-                if verdict != "survived":
-                    break
-        finally:
-            file.write_bytes(source)
-        if verdict == "killed" and test and not self._passes_clean(test):
+        verdict: Verdict = "no tests"
+        test, useless = "", set[str]()
+        for tests in stages(mutant, source.decode(), self.map, self.root):
             verdict = "unreliable"
+            while verdict == "unreliable" and (chosen := [t for t in tests if t not in useless]):
+                verdict, test = self._run_changed(mutant, source, chosen)
+                if verdict == "killed" and not self._pass_clean([test] if test else chosen):
+                    if not test:
+                        raise RuntimeError(f"no test can be run on the tree as it is: {chosen}")
+                    verdict = "unreliable"
+                    useless.add(test)
+            if verdict in ("killed", "timeout"):
+                break
         return Outcome(mutant.key, verdict, test, time.perf_counter() - begin)
 
-    def _passes_clean(self, test: str) -> bool:
-        """Whether a test passes alone on the unchanged tree."""
-        if test not in self.clean:
-            self.clean[test] = self._run([test])[0] == "survived"
-        return self.clean[test]
+    def _run_changed(
+        self, mutant: Mutant, source: bytes, tests: Sequence[str]
+    ) -> tuple[Verdict, str]:
+        file = self.tree / mutant.path
+        try:
+            file.write_bytes(mutant.apply(source))
+            return self._run(tests)
+        finally:
+            file.write_bytes(source)
+
+    def _pass_clean(self, tests: Sequence[str]) -> bool:
+        """Whether tests pass on the unchanged tree."""
+        key = tuple(tests)
+        if key not in self.clean:
+            self.clean[key] = self._run(tests)[0] == "survived"
+        return self.clean[key]
 
     def _run(self, tests: Sequence[str]) -> tuple[Verdict, str]:
         """Run tests in a child process: the verdict, and the first test that failed."""
