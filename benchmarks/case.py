@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -20,6 +21,11 @@ class Setting:
     device: str = "cpu"
     dtype: torch.dtype = torch.float32
 
+    @property
+    def on_cpu(self) -> bool:
+        """Whether peers that know numpy alone can run, in this precision too."""
+        return self.device == "cpu" and self.dtype == torch.float32
+
     def normal(self, *shape: int, seed: int = 0) -> Tensor:
         """Draw a normal tensor, the same numbers for every device and precision."""
         generator = torch.Generator().manual_seed(seed)
@@ -32,13 +38,14 @@ class Operation:
 
     An operation without tensors is a step that changes things of its own, timed as one call; it
     names the ``modules`` that compiling it means. ``compiles`` is False where a compiler would
-    make one graph of every line.
+    make one graph of every line; ``forward_only`` is for peers that have no gradient.
     """
 
     function: Callable[..., Any]
     tensors: tuple[Tensor, ...] = ()
     modules: tuple[nn.Module, ...] = ()
     compiles: bool = True
+    forward_only: bool = False
 
     def forward(self) -> Any:
         """Run without a graph."""
@@ -70,12 +77,44 @@ class Operation:
 
 
 @dataclass(frozen=True)
+class Limit:
+    """An operation that the candidate cannot do without, in the fastest form at hand.
+
+    It is taken once forward, and twice forward and backward: the gradient of a linear operation
+    is one of the same kind.
+    """
+
+    name: str
+    operation: Operation
+
+    @classmethod
+    def spectrum(cls, x: Tensor, dim: int) -> Limit | None:
+        """Return one real FFT of ``x``; None in half precision, which not every FFT takes."""
+        return cls._of("rfft", partial(torch.fft.rfft, dim=dim, norm="ortho"), x)
+
+    @classmethod
+    def round_trip(cls, x: Tensor, dim: int) -> Limit | None:
+        """Return a real FFT of ``x`` and its inverse."""
+
+        def there_and_back(x: Tensor) -> Tensor:
+            spectrum = torch.fft.rfft(x, dim=dim, norm="ortho")
+            return torch.fft.irfft(spectrum, n=x.shape[dim], dim=dim, norm="ortho")
+
+        return cls._of("rfft + irfft", there_and_back, x)
+
+    @classmethod
+    def _of(cls, name: str, function: Callable[[Tensor], Tensor], x: Tensor) -> Limit | None:
+        return cls(name, Operation(function, (x,))) if x.dtype == torch.float32 else None
+
+
+@dataclass(frozen=True)
 class Workload:
     """One case made ready: the library's operation, its peers, and the tensor to copy.
 
     ``reference`` is a peer's operation with the candidate's tensors: in fp64 it gives the result
     that errors are measured against; None where there is no number to compare. ``moved_bytes``
     is what a call must read and write at least, needed where that is not inputs and outputs.
+    ``limit`` is what it must compute at least, where that is known.
     """
 
     candidate: Operation
@@ -83,6 +122,7 @@ class Workload:
     copied: Tensor
     reference: Operation | None = None
     moved_bytes: int | None = None
+    limit: Limit | None = None
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from benchmarks.memory import peak_extra_bytes
 from benchmarks.results import Ratio, Record
 from benchmarks.timing import QUICK, Effort, OtherWork, Spread, interleave
 
-CANDIDATE, COPY, PRODUCT = "candidate", "copy", "product"
+CANDIDATE, COPY, PRODUCT, LIMIT = "candidate", "copy", "product", "limit"
 
 
 @dataclass(frozen=True)
@@ -80,8 +80,10 @@ def measure_pass(
     peers: Mapping[str, Operation],
     plan: Plan,
 ) -> Record:
-    """Time candidate, peers, copy and product in turns, then count bytes, FLOP and errors."""
+    """Time candidate, peers, copy, limit and product in turns, then count bytes, FLOP, errors."""
     setting = plan.setting
+    if pass_ == BACKWARD:
+        peers = {name: peer for name, peer in peers.items() if not peer.forward_only}
     other = OtherWork()
     upstream = upstream_for(workload.candidate, setting) if pass_ == BACKWARD else None
     run = runner(candidate, pass_, upstream)
@@ -94,7 +96,11 @@ def measure_pass(
         COPY: lambda: destination.copy_(source),
         PRODUCT: lambda: matrix @ matrix,
     }
+    limit = workload.limit
+    if limit is not None:
+        contenders[LIMIT] = limit.operation.forward
     seconds = interleave(contenders, plan.effort, plan.threads)
+    times = 2 if pass_ == BACKWARD else 1
     other_cores = other.cores() if setting.device == "cpu" else None
     fp32 = setting.dtype == torch.float32
     ratios = {
@@ -115,6 +121,8 @@ def measure_pass(
         copy_seconds=Spread.of(seconds[COPY]),
         copy_bytes=2 * source.nbytes,
         moved_bytes=moved_bytes(workload, pass_),
+        limit="copy" if limit is None else limit.name,
+        limit_seconds=limit and Spread.of([times * value for value in seconds[LIMIT]]),
         product_seconds=Spread.of(seconds[PRODUCT]),
         product_flop=2 * plan.product_points**3,
         flop=product_flop(runner(workload.candidate, pass_, upstream)),

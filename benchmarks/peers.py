@@ -7,7 +7,12 @@ Weights of filters are real pairs ``[..., 2]``, as those projects store them.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import numpy as np
+import scipy.fft
 import torch
+import torch.nn.functional as nnf
 import torch_dct
 from torch import Tensor, nn
 
@@ -26,6 +31,28 @@ def torch_dct_forward(x: Tensor, dim: int) -> Tensor:
 def torch_dct_inverse(x: Tensor, dim: int) -> Tensor:
     """torch-dct's inverse along ``dim``."""
     return torch_dct.idct(x.transpose(dim, -1), norm="ortho").transpose(dim, -1).contiguous()
+
+
+def scipy_dct(x: Tensor, dim: int) -> Tensor:
+    """scipy's DCT-II along ``dim``, with as many workers as torch has threads."""
+    return _scipy(scipy.fft.dct, x, dim)
+
+
+def scipy_idct(x: Tensor, dim: int) -> Tensor:
+    """scipy's inverse along ``dim``."""
+    return _scipy(scipy.fft.idct, x, dim)
+
+
+def scipy_gain(x: Tensor, gain: Tensor, dim: int) -> Tensor:
+    """scipy along the last axis: DCT, gains, inverse DCT."""
+    spectrum = scipy.fft.dct(x.numpy(), axis=dim, norm="ortho", workers=torch.get_num_threads())
+    spectrum *= gain.numpy()
+    return _scipy(scipy.fft.idct, torch.from_numpy(spectrum), dim)
+
+
+def _scipy(transform: Callable[..., np.ndarray], x: Tensor, dim: int) -> Tensor:
+    workers = torch.get_num_threads()
+    return torch.from_numpy(transform(x.numpy(), axis=dim, norm="ortho", workers=workers))
 
 
 def fs_vae_band_loop(
@@ -70,13 +97,28 @@ def adaptive_spectral_block(
 
 
 def adaptive_spectral_block_nctv(
-    x: Tensor, weight: Tensor, masked_weight: Tensor, threshold: Tensor
+    x: Tensor, weight: Tensor, masked_weight: Tensor, threshold: Tensor, dim: int = 2
 ) -> Tensor:
-    """The same block along time of ``x`` [N, C, T, V], with the copies its layout asks for."""
-    batch, channels, frames, joints = x.shape
-    rows = x.permute(0, 3, 2, 1).reshape(batch * joints, frames, channels)
-    out = adaptive_spectral_block(rows, weight, masked_weight, threshold)
-    return out.reshape(batch, joints, frames, channels).permute(0, 3, 2, 1).contiguous()
+    """The same block along time or joints of ``x`` [N, C, T, V], with the copies it needs."""
+    there, back = ((0, 3, 2, 1), (0, 3, 2, 1)) if dim == 2 else ((0, 2, 3, 1), (0, 3, 1, 2))
+    rows = x.permute(there)
+    out = adaptive_spectral_block(rows.flatten(0, 1), weight, masked_weight, threshold)
+    return out.reshape(rows.shape).permute(back).contiguous()
+
+
+def decoupled_spectral_block(
+    x: Tensor, depthwise: Tensor, pointwise: Tensor, weight: Tensor, masked_weight: Tensor,
+    threshold: Tensor, dim: int,
+) -> Tensor:  # fmt: skip
+    """FreT's block, or FreS's, as one would write it: decoupling, the block above, residual."""
+    channels, taps = depthwise.shape
+    line = x - x.mean(dim, keepdim=True)
+    line = line / (line.square().mean((1, dim), keepdim=True) + 1e-6).sqrt()
+    shape, padding = [channels, 1, 1, 1], [0, 0]
+    shape[dim], padding[dim - 2] = taps, taps // 2
+    line = nnf.conv2d(line, depthwise.view(shape), padding=padding, groups=channels)
+    line = nnf.conv2d(line, pointwise[:, :, None, None])
+    return x + adaptive_spectral_block_nctv(line, weight, masked_weight, threshold, dim)
 
 
 def global_filter(x: Tensor, weight: Tensor) -> Tensor:

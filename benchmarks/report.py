@@ -1,4 +1,4 @@
-"""Tables for the terminal and the sections of ``docs/benchmarks.md``."""
+"""Tables for the terminal, and the marks between which a program writes into a page."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.results import Ratio, Record, Report, compare, disturbed
+from benchmarks.results import BUSY_LOAD, Ratio, Record, Report, compare, disturbed
 from benchmarks.timing import Spread
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
 FEW = 5
 HEADER = [
-    "case", "run", "ms", "peer", "ratio (quartiles)", "target", "of copy", "of product", "memory",
+    "case", "run", "ms", "peer", "ratio (quartiles)", "target", "of limit", "of product", "memory",
     "error",
 ]  # fmt: skip
 
@@ -30,7 +30,7 @@ def rows_of(record: Record, note: str = "") -> list[list[str]]:
     if record.clips:
         own[2] += f" ({record.clips / record.seconds.median:.3g} clips/s)"
     tail = [
-        percent(record.bandwidth_share),
+        percent(record.limit_share),
         percent(record.flop_share),
         memory_cell(record),
         "" if record.error is None else f"{record.error:.1e}",
@@ -78,12 +78,10 @@ def console(rows: Iterable[list[str]]) -> str:
     )
 
 
-def results_table(report: Report, mark: str = "*") -> list[list[str]]:
-    """Return the rows of a report; ``mark`` marks measurements on a busy machine."""
+def results_table(report: Report) -> list[list[str]]:
+    """Return the rows of a report; an asterisk marks what was measured on a busy machine."""
     busy = disturbed(report.records)
-    return [
-        row for record in report.records for row in rows_of(record, mark * (record.key in busy))
-    ]
+    return [row for record in report.records for row in rows_of(record, "*" * (record.key in busy))]
 
 
 def summary(report: Report) -> str:
@@ -109,7 +107,7 @@ def summary(report: Report) -> str:
 def warnings_of(report: Report) -> list[str]:
     """Return the reasons to doubt the numbers."""
     lines = []
-    if report.machine["device"] == "cpu" and report.machine["load"] > 0.5:
+    if report.machine["device"] == "cpu" and report.machine["load"] > BUSY_LOAD:
         lines.append(f"load average {report.machine['load']} at the start")
     reasons = disturbed(report.records)
     if len(reasons) > FEW:
@@ -150,10 +148,15 @@ def machine_line(machine: dict[str, Any]) -> str:
 def write_section(
     name: str, title: str, body: str, command: str, machine: dict[str, Any], page: Path = PAGE
 ) -> None:
-    """Put a section into the page, in place of the one of that name where there is one."""
-    begin, end = f"<!-- begin: {name} -->", f"<!-- end: {name} -->"
+    """Put a section into the page, with the machine it was measured on."""
     stamp = f"Measured {machine['date']} on {machine_line(machine)}, by `{command}`."
-    section = f"{begin}\n## {title}\n\n{body}\n\n{stamp}\n{end}\n"
+    put_section(name, f"## {title}\n\n{body}\n\n{stamp}", page)
+
+
+def put_section(name: str, text: str, page: Path = PAGE) -> None:
+    """Put text between the marks of a name, or at the end of a page that lacks them."""
+    begin, end = f"<!-- begin: {name} -->", f"<!-- end: {name} -->"
+    section = f"{begin}\n{text}\n{end}\n"
     text = page.read_text() if page.is_file() else "# Benchmarks\n"
     if begin in text:
         before, rest = text.split(begin, 1)
@@ -161,13 +164,3 @@ def write_section(
     else:
         text = f"{text.rstrip()}\n\n{section}"
     page.write_text(text.rstrip() + "\n")
-
-
-def write_results(report: Report, command: str, page: Path = PAGE) -> None:
-    """Write the table of a device into the page."""
-    device = report.machine["device"].upper()
-    parts = [summary(report), table(HEADER, results_table(report, "\\*"))]
-    if notes := warnings_of(report):
-        parts.insert(1, "The machine was busy at times (\\*):\n\n- " + "\n- ".join(notes))
-    name = f"layers_{report.machine['device']}"
-    write_section(name, f"Layers on {device}", "\n\n".join(parts), command, report.machine, page)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 from dataclasses import asdict, dataclass, field
 from datetime import date
 from importlib.metadata import version
@@ -16,8 +17,8 @@ import torch
 import skelfreq
 from benchmarks.timing import Spread
 
-SCHEMA = 1
-BUSY_CORES = 0.25
+SCHEMA = 2
+BUSY_CORES, BUSY_LOAD = 0.25, 0.5
 SLOW_COPY = 2.0
 
 
@@ -59,6 +60,9 @@ class Record:
     error: float | None
     other_cores: float | None
     clips: int | None = None  # in a call
+    # What the candidate must compute at least, "copy" where it need only move bytes.
+    limit: str = "copy"
+    limit_seconds: Spread | None = None
 
     @property
     def key(self) -> str:
@@ -72,6 +76,18 @@ class Record:
             return None
         copy = self.copy_bytes / self.copy_seconds.median
         return self.moved_bytes / self.seconds.median / copy
+
+    @property
+    def limit_share(self) -> float | None:
+        """The time that bytes or the FFT take at least, whichever is longer, over the time taken.
+
+        None where an FFT is the limit and was not timed.
+        """
+        if self.limit == "copy":
+            return self.bandwidth_share
+        if self.limit_seconds is None:
+            return None
+        return max(self.bandwidth_share or 0.0, self.limit_seconds.median / self.seconds.median)
 
     @property
     def flop_share(self) -> float | None:
@@ -102,6 +118,13 @@ class Report:
     records: list[Record]
     skipped: dict[str, str] = field(default_factory=dict)
     scaling: list[dict[str, Any]] = field(default_factory=list)
+    crossover: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def file_name(self) -> str:
+        """Name of the file that keeps the results of this machine."""
+        words = re.sub(r"[^a-z0-9]+", "-", short_name(self.machine).lower()).strip("-")
+        return f"{self.machine['device']}-{words}.json"
 
     def write(self, path: Path) -> None:
         """Write JSON; the file appears only when it is complete."""
@@ -118,7 +141,8 @@ def read(path: Path) -> Report:
         if data["schema"] != SCHEMA:
             raise ValueError(f"schema must be {SCHEMA}, got {data['schema']}")
         records = [_record(entry) for entry in data["records"]]
-        return Report(data["machine"], records, data["skipped"], data["scaling"])
+        others = (data[name] for name in ("skipped", "scaling", "crossover"))
+        return Report(data["machine"], records, *others)
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path}: not a result of this suite: {error!r}.") from error
 
@@ -130,6 +154,8 @@ def _record(entry: dict[str, Any]) -> Record:
         name: Ratio(Spread(**value["spread"]), value["target"])
         for name, value in entry["ratios"].items()
     }
+    if entry["limit_seconds"] is not None:
+        spreads["limit_seconds"] = Spread(**entry["limit_seconds"])
     return Record(**{**entry, **spreads, "peers": peers, "ratios": ratios})
 
 
@@ -155,14 +181,27 @@ def machine(device: str, threads: int) -> dict[str, Any]:
     }
 
 
-def processor() -> str:
-    """Return the processor's name, as far as the system tells it."""
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        for line in info.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
+def processor(info: Path = Path("/proc/cpuinfo")) -> str:
+    """Return the processor's name, as far as the system tells it.
+
+    A virtual machine may tell the make alone: then family and model follow.
+    """
+    if not info.is_file():
+        return platform.processor() or platform.machine()
+    facts: dict[str, str] = {}
+    for line in info.read_text().splitlines():
+        key, _, value = line.partition(":")
+        facts.setdefault(key.strip(), value.strip())
+    name = facts.get("model name") or platform.machine()
+    if any(letter.isdigit() for letter in name) or "cpu family" not in facts:
+        return name
+    return f"{name} (family {facts['cpu family']}, model {facts.get('model', '?')})"
+
+
+def short_name(machine: dict[str, Any]) -> str:
+    """Return a machine's name without the marks and words that say nothing."""
+    name = re.sub(r"\((R|TM)\)|\bCPU\b|\bProcessor\b|@.*", "", machine["name"])
+    return " ".join(name.split())
 
 
 def disturbed(records: list[Record]) -> dict[str, str]:

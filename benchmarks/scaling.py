@@ -10,7 +10,7 @@ import torch
 
 from benchmarks.case import BACKWARD, Operation, Setting, first
 from benchmarks.cases import freq_enhance, spectral_block, transforms
-from benchmarks.report import PAGE, write_section
+from benchmarks.report import PAGE, machine_line
 from benchmarks.results import Report
 from benchmarks.timing import Effort, interleaved_medians
 
@@ -110,18 +110,23 @@ def draw(points: list[dict[str, Any]], folder: Path, prefix: str) -> list[str]:
     return names
 
 
-def write(report: Report, command: str, page: Path = PAGE, folder: Path = PICTURES) -> None:
-    """Draw the pictures and write their section."""
-    device = report.machine["device"]
-    names = draw(report.scaling, folder, f"scaling_{device}")
+def section(reports: list[Report], page: Path = PAGE, folder: Path = PICTURES) -> str:
+    """Draw the pictures of the newest CPU and the newest GPU; return their part of the page."""
     base = ", ".join(f"{axis} = {size}" for axis, size in BASE.items())
-    body = (
+    parts = [
+        "## Scaling",
         f"{BACKWARD} along T, fp32, eager; medians of {EFFORT.rounds} interleaved rounds. "
-        "Over T the tensor keeps about\n"
-        f"{NUMBERS // 2**20} million numbers, [R, 1, T, 25]; the other axes vary alone around "
-        f"{base}.\nFull lines: this library; broken ones: peers and a copy.\n\n"
-    )
+        f"Over T the tensor keeps about\n{NUMBERS // 2**20} million numbers, [R, 1, T, 25]; "
+        f"the other axes vary alone around {base}.\n"
+        "Solid lines: this library; dashed lines: peers and a copy.",
+    ]
+    newest: dict[str, Report] = {}
+    for report in sorted(reports, key=lambda report: str(report.machine["date"])):
+        if report.scaling:
+            newest[report.machine["device"]] = report
     where = folder.relative_to(page.parent)
-    body += "\n\n".join(f"![times on {device}]({where}/{name})" for name in names)
-    title = f"Scaling on {device.upper()}"
-    write_section(f"scaling_{device}", title, body, command, report.machine, page)
+    for device, report in newest.items():
+        names = draw(report.scaling, folder, f"scaling_{device}")
+        parts += [f"![times on {device}]({where}/{name})" for name in names]
+        parts.append(f"Measured {report.machine['date']} on {machine_line(report.machine)}.")
+    return "\n\n".join(parts)

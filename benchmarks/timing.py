@@ -27,6 +27,8 @@ class Effort:
 
 QUICK = Effort(rounds=5, block=0.01, budget=5.0)
 FULL = Effort(rounds=11, block=0.05, budget=60.0)
+# An accelerator repeats itself closely, and its time is dear.
+DEVICE = Effort(rounds=5, block=0.02, budget=10.0)
 LEAST_ROUNDS = 3
 
 

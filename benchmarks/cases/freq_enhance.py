@@ -1,4 +1,4 @@
-"""``FreqEnhance`` and its core, gains on DCT coefficients, against torch-dct and a band loop."""
+"""``FreqEnhance`` and its core, gains on DCT coefficients: scipy, torch-dct, a loop over bands."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from benchmarks.case import (
     BACKWARD,
     COMPILED,
     EAGER,
+    FORWARD,
     Case,
+    Limit,
     Operation,
     Setting,
     Target,
@@ -19,11 +21,17 @@ from benchmarks.case import (
     both,
     full_precision,
 )
-from benchmarks.peers import fs_vae_band_loop, torch_dct_gain
+from benchmarks.peers import fs_vae_band_loop, scipy_gain, torch_dct_gain
 from skelfreq import FreqEnhance
 from skelfreq.functional import apply_gain
 
 TORCH_DCT, BAND_LOOP = "torch-dct · gain", "FS-VAE band loop"
+SCIPY = "scipy.fft · gain"
+NUMBERS = 2_000_000
+# Points of apply_gain along the last axis, and the least ratio to scipy.fft.
+SCIPY_RATIOS = {
+    16: 1.15, 25: 1.15, 64: 1.15, 120: 1.15, 256: 0.75, 300: 0.75, 1024: 0.75, 8192: 0.75
+}  # fmt: skip
 BANDS, SPLIT, STRENGTH = 30, 30, 0.3  # the release's
 MEMORY = 2.5
 
@@ -36,7 +44,12 @@ def build_gain(shape: tuple[int, ...], setting: Setting, *, dim: int) -> Workloa
         return apply_gain(x, gain, dim=dim)
 
     peer = Operation(full_precision(partial(torch_dct_gain, dim=dim)), (x, gain))
-    return Workload(Operation(candidate, (x, gain)), {TORCH_DCT: peer}, x, reference=peer)
+    peers = {TORCH_DCT: peer}
+    if dim == len(shape) - 1 and setting.on_cpu:
+        function = partial(scipy_gain, dim=dim)
+        peers[SCIPY] = Operation(function, (x, gain), compiles=False, forward_only=True)
+    limit = Limit.round_trip(x, dim)
+    return Workload(Operation(candidate, (x, gain)), peers, x, reference=peer, limit=limit)
 
 
 def build_bands(shape: tuple[int, ...], setting: Setting) -> Workload:
@@ -58,10 +71,25 @@ def build_bands(shape: tuple[int, ...], setting: Setting) -> Workload:
 
     tensors = (x, weights, strength)
     peer = Operation(full_precision(loop), tensors, compiles=False)
-    return Workload(Operation(candidate, tensors), {BAND_LOOP: peer}, x, reference=peer)
+    limit = Limit.round_trip(x, -1)
+    return Workload(Operation(candidate, tensors), {BAND_LOOP: peer}, x, peer, limit=limit)
 
 
 CASES = [
+    *(
+        Case(
+            "apply_gain",
+            (NUMBERS // points, points),
+            (2, points),
+            partial(build_gain, dim=1),
+            "last axis",
+            (Target(SCIPY, EAGER, FORWARD, ratio),),
+            modes=(EAGER,),
+            dtypes=(torch.float32,),
+            quick=(EAGER,) if points == 120 else (),
+        )
+        for points, ratio in SCIPY_RATIOS.items()
+    ),
     Case(
         "freq_enhance",
         (32, 64, 120, 25),
@@ -86,7 +114,7 @@ CASES = [
         (3, 256),
         partial(build_gain, dim=1),
         "features",
-        both(TORCH_DCT, EAGER, 5.0, 5.0),
+        both(TORCH_DCT, EAGER, 3.0, 3.0),
         MEMORY,
         quick=(EAGER, COMPILED),
     ),

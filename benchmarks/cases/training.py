@@ -140,7 +140,7 @@ CASES = [
         (4, 3, 120, 25),
         (2, 3, 16, 25),
         build_step,
-        targets=(Target(RELEASED, EAGER, CALL, 2.5), Target(FUSED, EAGER, CALL, 1.3)),
+        targets=(Target(RELEASED, EAGER, CALL, 2.5), Target(FUSED, EAGER, CALL, 1.4)),
         passes=(CALL,),
         quick=(EAGER,),
         clips=4,

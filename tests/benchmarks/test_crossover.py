@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
+from pathlib import Path
+
 import pytest
 import torch
 from tolerances import assert_close
 
 from benchmarks import __main__ as command
 from benchmarks import crossover
+from benchmarks.results import read
 from benchmarks.timing import Effort
 from skelfreq.functional import _route
 
@@ -17,7 +21,7 @@ from skelfreq.functional import _route
 @pytest.mark.parametrize("transform", crossover.TRANSFORMS)
 def test_both_routes_compute_the_same(transform: str, dim: int, backward: bool) -> None:
     runs = crossover.routes(transform, 30, dim, backward, 60_000)
-    product, fft = (runs[name]() for name in ("product", "fft"))
+    product, fft = (runs[name]() for name in ("product", "FFT"))
     if backward:
         product, fft = product[0], fft[0]
     assert_close(product, fft, 1e-5)
@@ -38,14 +42,31 @@ def test_thresholds_are_put_back() -> None:
 
 
 def test_the_command_prints_the_tables(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     monkeypatch.setattr(crossover, "EFFORT", Effort(rounds=2, block=0.0))
-    monkeypatch.setattr(crossover, "POINTS", (4,))
     monkeypatch.setattr(crossover, "TRAILING", (2,))
-    body = crossover.measure(1, numbers=20_000, points=(4,))
-    assert all(f"### {name}\n" in body for name in crossover.TRANSFORMS)
-    assert f"`FEW_TRAILING` = {_route.FEW_TRAILING}" in body
-    monkeypatch.setattr(crossover, "measure", lambda threads: body)
-    assert command.main(["--crossover", "--threads", str(torch.get_num_threads())]) == 0
-    assert "cores" in capsys.readouterr().out
+    measure = partial(crossover.measure, numbers=20_000, points=(4,))
+    monkeypatch.setattr(crossover, "measure", measure)
+    path = tmp_path / "crossover.json"
+    threads = str(torch.get_num_threads())
+    assert command.main(["--crossover", "--threads", threads, "--json", str(path)]) == 0
+    printed = capsys.readouterr().out
+    rows = read(path).crossover
+    assert {row["table"] for row in rows} == {*crossover.TRANSFORMS, crossover.LAYOUTS}
+    assert all(row["low"] <= row["ratio"] <= row["high"] for row in rows)
+    assert printed.count("apply_gain") == 4  # two layouts, two passes
+
+
+def test_what_was_measured_survives_an_interruption(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def stopped(threads: int, device: str, rows: list[dict[str, object]]) -> None:
+        rows.append({"table": "dct + idct"})
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(crossover, "measure", stopped)
+    path = tmp_path / "crossover.json"
+    with pytest.raises(KeyboardInterrupt):
+        command.main(["--crossover", "--threads", "1", "--json", str(path)])
+    assert read(path).crossover == [{"table": "dct + idct"}]

@@ -28,6 +28,19 @@ def test_torch_dct_peers_equal_scipy(dim: int) -> None:
     assert enhanced.is_contiguous()
 
 
+def test_scipy_peers_are_scipy_and_lose_no_precision() -> None:
+    x, gain = normal(3, 7, 5, dtype=torch.float32), normal(5, seed=1, dtype=torch.float32)
+    exact = scipy.fft.dct(x.double().numpy(), norm="ortho")
+    spectrum = peers.scipy_dct(x, -1)
+    assert spectrum.dtype == torch.float32
+    assert_close(spectrum, exact)
+    assert_close(peers.scipy_idct(spectrum, -1), x)
+    scaled = scipy.fft.idct(exact * gain.double().numpy(), norm="ortho")
+    before = x.clone()
+    assert_close(peers.scipy_gain(x, gain, -1), scaled)
+    assert torch.equal(x, before)
+
+
 @pytest.mark.parametrize(("n", "bands", "split", "divisor"), [(256, 30, 35, 1), (20, 30, 9, 2)])
 def test_band_loop_equals_the_formula(n: int, bands: int, split: int, divisor: int) -> None:
     x, weights = normal(3, n), 1 + 0.1 * normal(bands, seed=1)
@@ -64,6 +77,28 @@ def test_spectral_block_equals_numpy(points: int) -> None:
     wide = x.permute(2, 1, 0).unsqueeze(0)
     actual = peers.adaptive_spectral_block_nctv(wide, weight, high, limit)
     assert_close(actual, expected.transpose(2, 1, 0)[None])
+    # And as three frames of joints.
+    tall = x.permute(2, 0, 1).unsqueeze(0)
+    actual = peers.adaptive_spectral_block_nctv(tall, weight, high, limit, dim=3)
+    assert_close(actual, expected.transpose(2, 0, 1)[None])
+
+
+@pytest.mark.parametrize("dim", [2, 3])
+def test_decoupled_block_equals_numpy(dim: int) -> None:
+    x = normal(2, 3, 6, 5)
+    depthwise, pointwise = normal(3, 3, seed=1), normal(3, 3, seed=2)
+    weights = normal(3, 2, seed=3), normal(3, 2, seed=4)
+    limit = torch.full((1,), 0.5, dtype=torch.float64)
+    line = x.numpy() - x.numpy().mean(dim, keepdims=True)
+    line = line / np.sqrt((line**2).mean((1, dim), keepdims=True) + 1e-6)
+    line = np.moveaxis(line, dim, -1)
+    padded = np.pad(line, [(0, 0)] * 3 + [(1, 1)])
+    taps = depthwise.numpy()[:, None, None, :]
+    line = sum(padded[..., k : k + line.shape[-1]] * taps[..., k] for k in range(3))
+    line = np.einsum("oc,nctv->notv", pointwise.numpy(), np.moveaxis(line, -1, dim))
+    filtered = peers.adaptive_spectral_block_nctv(torch.from_numpy(line), *weights, limit, dim)
+    actual = peers.decoupled_spectral_block(x, depthwise, pointwise, *weights, limit, dim)
+    assert_close(actual, x + filtered)
 
 
 def test_global_filter_equals_numpy() -> None:

@@ -1,0 +1,1 @@
+"""Changes of single expressions in ``skelfreq``, and whether the tests notice them."""
