@@ -7,6 +7,8 @@ import os
 import random
 import subprocess
 import sys
+import time
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -114,34 +116,34 @@ CLAIM = """
 import sys, time
 from pathlib import Path
 from examples.common.runs import held
-start = float(sys.argv[2])
+print("loaded", flush=True)
+start = float(sys.stdin.readline())
 while time.time() < start: pass
 with held(Path(sys.argv[1])) as mine:
     print(mine, flush=True)
-    if mine and len(sys.argv) > 3: sys.stdin.read()
-    time.sleep(0.5)
+    sys.stdin.read()  # until it is told to end, or killed
 """
 
 
 def test_of_processes_that_claim_at_once_one_gets_it_and_a_dead_one_holds_nothing(
     tmp_path: Path,
 ) -> None:
-    import time
-
-    start = str(time.time() + 8)
-    command = [sys.executable, "-c", CLAIM, str(tmp_path), start]
-    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
-    said = sorted(process.communicate()[0].strip() for process in processes)
-    assert said == ["False", "False", "True"]
-    command = [*command[:-1], "0", "wait"]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True
-    ) as holder:
-        assert holder.stdout is not None and holder.stdout.readline() == "True\n"
+    command = [sys.executable, "-c", CLAIM, str(tmp_path)]
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stdin": subprocess.PIPE, "text": True}
+    with ExitStack() as stack:
+        processes = [stack.enter_context(subprocess.Popen(command, **pipes)) for _ in range(3)]
+        assert [process.stdout.readline() for process in processes] == ["loaded\n"] * 3
+        start = time.time() + 0.2
+        for process in processes:
+            process.stdin.write(f"{start}\n")
+            process.stdin.flush()
+        said = [process.stdout.readline().strip() for process in processes]
+        assert sorted(said) == ["False", "False", "True"]
         with held(tmp_path) as mine:
             assert not mine
-        holder.kill()
-        holder.wait()
+        owner = processes[said.index("True")]
+        owner.kill()
+        owner.wait()
         with held(tmp_path) as mine:
             assert mine
 

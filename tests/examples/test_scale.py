@@ -210,14 +210,14 @@ def test_a_rank_that_dies_ends_the_job(rank: int, tmp_path: Path) -> None:
 
 @needs_fabric
 def test_sigterm_stops_all_ranks_and_other_numbers_of_them_go_on(tmp_path: Path) -> None:
-    with start(tmp_path, epochs=30) as process:
+    with start(tmp_path, epochs=15) as process:
         process.send_signal(signal.SIGTERM)
         error = process.communicate(timeout=60)[1]
         assert process.returncode == 128 + 15 and group_ends(process.pid)
     assert error.count("Continue with") == 1 and "Traceback" not in error
     (folder,) = tmp_path.iterdir()
     assert main(["--resume", str(folder)]) == 0
-    assert len((folder / "fd-mae" / "seed0" / "pretraining.jsonl").read_text().splitlines()) == 30
+    assert len((folder / "fd-mae" / "seed0" / "pretraining.jsonl").read_text().splitlines()) == 15
     assert (folder / "figures" / "reconstruction.png").exists()
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     command += ["-m", "examples.fd_mae", "--resume", str(folder), "--seeds", "1"]
