@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
 import scipy.io
 
-from skelfreq.data import SkeletonFormatError, detect_format, read
+from skelfreq.data import Limits, SkeletonFormatError, detect_format, read
+from skelfreq.data.archives import open_archive
 from skelfreq.data.clips import Clip
 from skelfreq.data.layouts import unnamed_layout
 from skelfreq.data.pictures import animate, draw_clip
+from skelfreq.data.source import integer_of
 from skelfreq.skeletons import get_layout
 
 
@@ -308,6 +311,26 @@ def test_pku_label_lines(tmp_path, line, fits):
     else:
         with pytest.raises(SkeletonFormatError, match="line 2: expected class,start,end"):
             read(tmp_path)
+
+
+def test_all_arrays_of_an_archive_count_together(tmp_path):
+    path = tmp_path / "a.npz"
+    np.savez(path, one=np.ones(150_000, np.float32), two=np.ones(150_000, np.float32))
+    with open_archive(path, Limits(1_300_000)) as opened:
+        assert len(opened.keys) == 2
+    with (
+        pytest.raises(SkeletonFormatError, match=r"holds 120[0-9]{4} bytes .*the limit is 1000000"),
+        open_archive(path, Limits(1_000_000)),
+    ):
+        pass
+
+
+def test_counts_have_at_most_ten_digits():
+    path = Path("a.txt")
+    assert integer_of(path, 1, b" 0000000007 ", "a count", 7) == 7
+    for line in (b"00000000007", b"8", b"-1", b"7.0", b"", b"9" * 5000):
+        with pytest.raises(SkeletonFormatError, match="line 1: expected a count, an integer"):
+            integer_of(path, 1, line, "a count", 7)
 
 
 # Pictures
