@@ -37,6 +37,38 @@ def test_encodings_are_recognised(tmp_path, encoding):
     assert only(read(path)).num_frames == 3
 
 
+@pytest.mark.parametrize(
+    ("action", "label"),
+    [
+        *zip((1, 2, 3, 4, 5, 6, 8, 9, 11, 12), range(10), strict=True),
+        *[(7, -1), (10, -1), (13, -1)],
+    ],
+)
+def test_nw_ucla_numbers_its_actions_with_gaps(tmp_path, action, label):
+    path = tmp_path / f"a{action:02}_s02_e03_v01.json"
+    path.write_text(json.dumps({"skeletons": np.ones((3, 20, 3)).tolist()}))
+    clip = only(read(path))
+    assert (clip.label, clip.subject, clip.repetition, clip.camera) == (label, 2, 3, 1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"label": 0}, "label must be an integer from 1, got 0"),
+        ({"label": True}, "label must be an integer from 1, got True"),
+        ({"label": 1001}, "label must be an integer from 1, got 1001"),
+        ({"skeletons": np.ones((3, 19, 3)).tolist()}, "frame 0: expected 20 joints, got 19"),
+        ({"skeletons": np.ones((3, 20, 2)).tolist()}, "frame 0, joint 0: expected x, y, z, got 2"),
+        ({"skeletons": []}, "no clips, 1 left out: a01_s02_e03_v01 holds no frames"),
+    ],
+)
+def test_nw_ucla_errors(tmp_path, changes, message):
+    path = tmp_path / "a01_s02_e03_v01.json"
+    path.write_text(json.dumps({"skeletons": np.ones((3, 20, 3)).tolist(), **changes}))
+    with pytest.raises(SkeletonFormatError, match=message):
+        read(path, "nw_ucla_json")
+
+
 # pyskl
 
 
@@ -315,7 +347,9 @@ def test_pku_label_lines(tmp_path, line, fits):
 
 def test_all_arrays_of_an_archive_count_together(tmp_path):
     path = tmp_path / "a.npz"
-    np.savez(path, one=np.ones(150_000, np.float32), two=np.ones(150_000, np.float32))
+    numbers = np.arange(150_000, dtype=np.float32) % 97
+    np.savez_compressed(path, one=numbers, two=numbers)
+    assert path.stat().st_size < 500_000
     with open_archive(path, Limits(1_300_000)) as opened:
         assert len(opened.keys) == 2
     with (
