@@ -37,6 +37,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--shuffle", type=int, metavar="SEED", help="run the tests in the random order of SEED"
     )
+    parser.addoption(
+        "--double", action="store_true", help="run the tests with torch.float64 as default dtype"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--double"):
+        torch.set_default_dtype(torch.float64)
 
 
 @pytest.hookimpl(trylast=True)

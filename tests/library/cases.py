@@ -123,7 +123,7 @@ with_parameters = pytest.mark.parametrize(
 def build(case: Case) -> nn.Module:
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return case.build().eval()
+        return case.build().eval().float()
 
 
 def run(case: Case, model: nn.Module, inputs: tuple[Tensor, ...]) -> list[Tensor]:

@@ -78,7 +78,7 @@ def test_state_dict_round_trip(case: Case) -> None:
     file.seek(0)
     with torch.random.fork_rng():
         torch.manual_seed(99)
-        other = case.build().eval()
+        other = case.build().eval().float()
     other.load_state_dict(torch.load(file, weights_only=True), strict=True)
     same(run(case, other, inputs), run(case, model, inputs))
 

@@ -31,7 +31,7 @@ def backward(outputs: list[Tensor], leaves: list[Tensor]) -> None:
 def test_both_passes_on_meta(case: Case) -> None:
     expected = run(case, build(case), case.inputs(3))
     with META:
-        model = case.build()
+        model = case.build().float()
     assert all(value.device == META for value in (*model.parameters(), *model.buffers()))
     inputs = moved(case.inputs(3))
     inputs = (inputs[0].requires_grad_(), *inputs[1:])
@@ -70,7 +70,7 @@ def test_to_empty_and_its_state_restore_a_layer(case: Case) -> None:
         for parameter in trained.parameters():
             parameter += 0.1 * torch.randn_like(parameter)
     with META:
-        model = case.build()
+        model = case.build().float()
     model = model.to_empty(device="cpu").eval()
     with torch.no_grad():
         for value in (*model.parameters(), *model.buffers()):
@@ -96,7 +96,8 @@ def test_reset_parameters_draws_a_new_layer(name: str) -> None:
     torch.manual_seed(0)
     model.reset_parameters()
     torch.manual_seed(0)
-    fresh = case.build().eval()
+    fresh = case.build().eval().float()
+    model.float()
     same(run(case, model, case.inputs(3)), run(case, fresh, case.inputs(3)))
 
 

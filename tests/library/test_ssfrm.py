@@ -147,7 +147,7 @@ def test_out_frames_resamples() -> None:
 def test_overfits_the_bands_of_one_batch(low_rate: str) -> None:
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        model = SSFRM(16, low_rate=low_rate)
+        model = SSFRM(16, low_rate=low_rate).float()
     x, signal = normal(2, 16, 6, 4).float(), normal(2, 3, 24, 4, seed=1).float()
     low, high = split_bands(signal, 6, dim=-2)
     floor = high.abs().mean() + low.square().mean()  # the loss of predicting zero
