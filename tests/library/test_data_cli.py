@@ -144,6 +144,10 @@ def test_clips_without_bones_and_of_two_frames_have_no_drift():
     assert (unnamed.drift, unnamed.drift_name, unnamed.bone, unnamed.bone_name) == (0, "", 0, "")
     stretched = np.random.default_rng(0).normal(size=(3, 1, 25, 3)).astype(np.float32)
     stretched *= np.array([1, 2, 3], np.float32)[:, None, None, None]
+    zero = stretched.copy()
+    zero[1] = 0
+    report = check_clips([Clip("zero", zero, None, get_layout("ntu25"))] * 2, "m", ())
+    assert (report.frames, report.zero_frames, report.joints) == (6, 2, 150)
     short, long = (measure(Clip("bones", stretched[:n], None, get_layout("ntu25"))) for n in (2, 3))
     assert (short.drift, short.drift_name) == (0, "")
     assert long.drift > 0.3 and long.drift_name

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import scipy.io
 
-from skelfreq.data import Limits, SkeletonFormatError, detect_format, read
+from skelfreq.data import Limits, Options, SkeletonFormatError, detect_format, read
 from skelfreq.data.archives import open_archive
 from skelfreq.data.clips import Clip
 from skelfreq.data.layouts import unnamed_layout
@@ -357,6 +357,16 @@ def test_all_arrays_of_an_archive_count_together(tmp_path):
         open_archive(path, Limits(1_000_000)),
     ):
         pass
+
+
+@pytest.mark.parametrize("axes", ["NTVC", "TVCN"])
+def test_arrays_in_fortran_order(tmp_path, axes):
+    x = np.random.default_rng(0).normal(size=(3, 4, 5, 2)).astype(np.float32)
+    stored = x if axes[0] == "N" else np.moveaxis(x, 0, -1)
+    path = tmp_path / "a.npz"
+    np.savez(path, x=np.asfortranarray(stored))
+    clips = read(path, "array", Options(axes=axes))
+    assert np.array_equal(np.stack([clip.joints[:, 0] for clip in clips]), x)
 
 
 def test_counts_have_at_most_ten_digits():

@@ -210,3 +210,13 @@ def test_forward_errors(x: torch.Tensor, error: type[Exception], words: list[str
         SSFRM(8)(x)
     for word in words:
         assert word in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["out_channels", "hidden_channels", "patch_frames", "low_scale", "high_scale", "groups",
+     "out_frames"],
+)  # fmt: skip
+def test_sizes_are_at_least_one(name: str) -> None:
+    with pytest.raises(ValueError, match=f"{name} must be at least 1, got 0"):
+        SSFRM(4, **{name: 0})
