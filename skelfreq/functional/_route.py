@@ -102,11 +102,6 @@ def beyond(n: int, limit: int) -> bool:
     return n > limit
 
 
-def is_empty(x: Tensor) -> bool:
-    """Whether ``x`` has no element; False for a dynamic number of elements."""
-    return not beyond(x.numel(), 0) and not torch.compiler.is_compiling()
-
-
 # --- Which way ------------------------------------------------------------------------------------
 
 
