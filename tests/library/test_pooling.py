@@ -119,7 +119,7 @@ def test_along_joints(dim: int) -> None:
 @pytest.mark.parametrize("n", [30, 75, 97, 120])
 def test_an_edge_that_equals_a_frequency_belongs_to_the_band_above(n: int, rate: float) -> None:
     for k in range(1, n):
-        edge = k * (rate / n / 2)
+        edge = k * rate / (2 * n)
         below, above = band_pool(cosine(n, k), edges=(0, edge), frame_rate=rate).flatten()[1:]
         assert abs(below) < 1e-12 and abs(above - 1) < 1e-12
 
