@@ -250,6 +250,13 @@ def test_half_precision_squares_in_single_precision() -> None:
     assert_close(pooled, torch.tensor([0.0, 30_000.0, 0.0]), 1e-3)
 
 
+def test_autocast_changes_nothing() -> None:
+    x = normal(2, 3, 30, 4, dtype=torch.float32)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        pooled = band_pool(x, edges=(1, 3))
+    assert torch.equal(pooled, band_pool(x, edges=(1, 3)))
+
+
 # --- Arguments ----------------------------------------------------------------------------------
 
 
