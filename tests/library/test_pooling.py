@@ -124,6 +124,12 @@ def test_an_edge_that_equals_a_frequency_belongs_to_the_band_above(n: int, rate:
         assert abs(below) < 1e-12 and abs(above - 1) < 1e-12
 
 
+def test_an_edge_just_above_a_frequency_leaves_it_below() -> None:
+    edge = 100 * 30 / 240 * (1 + 1e-9)
+    below, above = band_pool(cosine(120, 100), edges=(0, edge), frame_rate=30).flatten()[1:]
+    assert abs(below - 1) < 1e-12 and abs(above) < 1e-12
+
+
 def test_hertz_name_the_same_movement_at_every_length_and_rate() -> None:
     for n, rate in ((60, 30), (120, 30), (120, 60), (50, 25)):
         k = round(2 * 2.5 * n / rate)  # 2.5 Hz
