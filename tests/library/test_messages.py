@@ -71,7 +71,7 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
     ),
     "norm array": (
         lambda: F.dct(X, dim=2, norm=np.array(["ortho"])),
-        "norm must be one of 'ortho', None, got array(['ortho'], dtype='<U5').",
+        "norm must be one of 'ortho', None, 'backward', got array(['ortho'], dtype='<U5').",
     ),
     "long": (
         lambda: FreqEnhance("6" * 100),

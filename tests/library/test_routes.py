@@ -96,7 +96,7 @@ def test_the_pages_give_the_thresholds() -> None:
     short = (
         f"*Short* is up to {r.COSINE_PRODUCT_POINTS} points for the DCT, "
         f"{r.FOURIER_PRODUCT_POINTS} for the DFT and {r.GAIN_PRODUCT_POINTS} for one gain curve. "
-        f"In exported graphs and on accelerators it is up to {r.TRACED_PRODUCT_POINTS} for all of them"
+        f"In exported graphs and on accelerators it is up to {r.TRACED_PRODUCT_POINTS} for all"
     )
     pages = [
         ("spectral", short),
