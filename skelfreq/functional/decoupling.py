@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Literal
 
 from torch import Tensor
@@ -97,8 +96,8 @@ def decouple(
     with autocast_off(x):
         work = x.to(compute_dtype(x))
         maps = depthwise.to(work.dtype), pointwise.to(work.dtype)
-        if lengths is None and _route.pieces(work) == "fast":
-            from skelfreq.functional import _pieces_fast
+        if _route.decoupling(work, lengths is not None) == "fast":
+            from skelfreq.functional import _decoupling_fast
 
-            return _pieces_fast.in_pieces(partial(decoupled, axis=axis), work, *maps).to(x.dtype)
+            return _decoupling_fast.apply(work, *maps, axis).to(x.dtype)
         return decoupled(work, *maps, axis=axis, lengths=lengths).to(x.dtype)

@@ -116,7 +116,7 @@ def test_the_pages_give_the_thresholds() -> None:
 
 def test_every_threshold_names_its_benchmark() -> None:
     lines = Path(_route.__file__).read_text().splitlines()
-    assert len(THRESHOLDS) == 10
+    assert len(THRESHOLDS) == 9
     for name in THRESHOLDS:
         (at,) = (i for i, line in enumerate(lines) if re.match(rf"[A-Z_, ]*\b{name}\b.* = ", line))
         comments = [line for line in lines[max(at - 5, 0) : at] if line.startswith("#")]
@@ -184,7 +184,7 @@ def test_contracts_hold_without_the_fast_files(without_fast_files: Path) -> None
     assert re.search(r"\b[4-9]\d\d passed", printed), printed[-300:]
 
 
-@pytest.mark.parametrize("missing", ["cosine", "gain", "filter", "pieces"])
+@pytest.mark.parametrize("missing", ["cosine", "gain", "filter", "decoupling"])
 def test_each_fast_file_can_be_deleted_alone(missing: str, tmp_path: Path) -> None:
     shutil.copytree(PACKAGE, tmp_path / "skelfreq", ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / "skelfreq" / "functional" / f"_{missing}_fast.py").unlink()
@@ -208,7 +208,7 @@ def test_each_fast_file_can_be_deleted_alone(missing: str, tmp_path: Path) -> No
 # Every file may call those before it, and itself.
 ORDER = [
     "_checks", "_route", "_axis", "_bases", "_fourier_plain", "_cosine_plain", "_filter_plain",
-    "_decoupling_plain", "_cosine_fast", "_gain_fast", "_filter_fast", "_pieces_fast",
+    "_decoupling_plain", "_cosine_fast", "_gain_fast", "_filter_fast", "_decoupling_fast",
     "decoupling", "fourier", "cosine", "gains", "filters", "nn.decoupling", "nn.adaptive",
 ]  # fmt: skip
 
@@ -256,15 +256,11 @@ def test_the_path_from_the_layer_to_the_arithmetic(gradients: bool) -> None:
         assert ORDER.index(callee) <= ORDER.index(caller), f"{caller} calls {callee}"
 
 
-@pytest.mark.parametrize("large", [False, True])
-def test_the_decoupling_adds_its_files(large: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_route, "PIECE", 100 if large else 10**6)
+def test_the_decoupling_adds_its_files() -> None:
     layer, x = FreT(4), normal(8, 4, 12, 5, dtype=torch.float32)
     calls = visited(lambda: layer(x))
     files = {file for pair in calls for file in pair}
-    added = {"nn.decoupling", "decoupling", "_decoupling_plain"} | (
-        {"_pieces_fast"} if large else set()
-    )
+    added = {"nn.decoupling", "decoupling", "_decoupling_plain", "_decoupling_fast"}
     assert added <= files and len(files) == 6 + len(added)
     for caller, callee in calls:
         assert ORDER.index(callee) <= ORDER.index(caller), f"{caller} calls {callee}"
