@@ -134,7 +134,8 @@ def _not_converted(out: Path) -> str:
 
 def _check_apart(path: Path, out: Path) -> None:
     """Raise ValueError if the source and the new folder are the same or one holds the other."""
-    source, target = path.resolve(), out.resolve()
+    # Not Path.resolve, which raises for links in a loop.
+    source, target = (Path(os.path.realpath(given)) for given in (path, out))
     relation = ""
     if target == source:
         relation = "is IN"
@@ -148,10 +149,10 @@ def _check_apart(path: Path, out: Path) -> None:
 
 def _check_links(source: ClipSource, out: Path) -> None:
     """Raise ValueError if a file of the source is a link into the folder to be replaced."""
-    target = out.resolve()
+    target = Path(os.path.realpath(out))
     for unit in source.units:
         for file in unit.files:
-            if file.is_symlink() and target in file.resolve().parents:
+            if file.is_symlink() and target in Path(os.path.realpath(file)).parents:
                 raise ValueError(f"OUT contains {file} of IN ({out}). Choose an OUT apart from IN.")
 
 

@@ -144,6 +144,9 @@ def test_convert_info_check_and_show(tmp_path, capsys, monkeypatch):
         assert status == 0 and (tmp_path / f"a.{ending}").stat().st_size > 1000
     assert run(capsys, "show", out, "9")[0] == 1
     assert run(capsys, "show", out, "1", "--save", tmp_path / "a.avi")[0] == 1
+    status, text, errors = run(capsys, "show", out, "1")
+    assert status == 1 and text == ""
+    assert "no display" in errors and "--save FILE.html" in errors and errors.count("\n") == 1
 
 
 def test_errors_are_one_sentence_and_status_1(tmp_path, capsys):
