@@ -12,6 +12,8 @@ from skelfreq.data.clips import Clip
 
 __all__ = ["animate", "draw_clip"]
 
+_WITHOUT_WINDOW = {"agg", "cairo", "pdf", "pgf", "ps", "svg", "template"}
+
 
 def _matplotlib() -> Any:
     try:
@@ -116,13 +118,21 @@ def animate(clip: Clip, save: Path | None = None) -> None:
         If matplotlib is not installed.
     ValueError
         If ``save`` has another ending.
+    RuntimeError
+        If there is no display and no file to write.
     """
     _matplotlib()
+    import matplotlib
     from matplotlib import pyplot
     from matplotlib.animation import FuncAnimation
 
     if save is not None and save.suffix not in (".gif", ".html"):
         raise ValueError(f"save must end in .gif or .html, got {save.name!r}.")
+    if save is None and matplotlib.get_backend().lower() in _WITHOUT_WINDOW:
+        raise RuntimeError(
+            f"There is no display for a window (the backend of matplotlib is "
+            f"{matplotlib.get_backend()}). Write a file instead: --save FILE.html or FILE.gif."
+        )
     picture, axes = pyplot.subplots(figsize=(5, 5))
     limits = _limits(clip)
 
