@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from examples.common.plots import BLUE, GREY, ORANGE, legend, panels, save, spread
+from examples.common.plots import BLUE, GREY, ORANGE, legend, lines, panels, save, spread
 from examples.data.task import Labelled, Task
 from examples.mica.encoder import Encoder
 from examples.mica.train import MICA
@@ -66,14 +66,14 @@ def draw_filters(encoder: Encoder, clips: Tensor, path: Path) -> None:
     kinds = {k: v for k, v in kinds.items() if any(name.endswith(k) for name in seen)}
     figure, axes = panels(columns=len(kinds))
     for axis, (kind, (unit, dim)) in zip(axes, kinds.items(), strict=True):
+        curves: dict[str, list[float]] = {}
         for name, (_, *ends) in seen.items():
             if name.endswith(kind):
                 before, after = (_amplitude(x, dim) for x in ends)
-                gain = after / before.clamp(min=1e-12)
-                axis.plot(gain.numpy(), marker=".", label=name.removesuffix(kind))
+                curves[name.removesuffix(kind)] = (after / before.clamp(min=1e-12)).tolist()
+        lines(axis, curves, range(len(next(iter(curves.values())))))
         axis.axhline(1, color=GREY, linewidth=0.8)
         axis.set(title=f"{kind}: gain with its residual", xlabel=unit, ylabel="amplitude ratio")
-        legend(axis)
     save(figure, path)
 
 
@@ -106,12 +106,12 @@ def draw_queue(model: MICA, data: Labelled, path: Path) -> None:
     similarity = torch.nn.functional.normalize(query, dim=1) @ queue.mT
     same = data.labels[:, None] == labels
     figure, (axis,) = panels()
-    parts = [similarity[~same].numpy(), similarity[same].numpy()]
-    style = {"histtype": "step", "linewidth": 2, "color": [GREY, BLUE]}
-    axis.hist(parts, 50, density=True, label=["other classes", "same class"], **style)
+    edges = torch.linspace(float(similarity.min()), float(similarity.max()) + 1e-6, 51)
+    parts = {"other classes": similarity[~same], "same class": similarity[same]}
+    counts = {name: torch.histogram(part, edges, density=True).hist for name, part in parts.items()}
+    lines(axis, {name: count.tolist() for name, count in counts.items()}, edges[1:].tolist())
     title = "Test embeddings against the queue"
     axis.set(title=title, xlabel="cosine similarity", ylabel="density")
-    legend(axis)
     save(figure, path)
 
 

@@ -14,14 +14,14 @@ from examples.common.probe import features
 from examples.common.runs import Cell
 from examples.common.study import Experiment, Row
 from examples.common.training import fit_classifier
-from examples.data import SkeletonClips, load, normalise, resample_clips
-from examples.data.body import centre_frames, face_forward
-from examples.data.task import BONES, Labelled
+from examples.data import SkeletonClips, load, resample_clips
+from examples.data.clips import Layout, layout_of
+from examples.data.sets import reading
+from examples.data.task import Labelled, to_form
 from examples.mica import figures
 from examples.mica.config import PRESETS, Config
 from examples.mica.encoder import Encoder
 from examples.mica.train import view
-from skelfreq.skeletons import get_layout
 
 JITTER = (0, 1, 2, 5, 10)  # cm
 DROPOUT = (0, 10, 20, 30)  # per cent of the frames
@@ -33,7 +33,9 @@ ROWS = {
 
 def load_clips(config: Config) -> tuple[SkeletonClips, str, Iterable[Tensor]]:
     """Load the clips as they were recorded."""
-    clips = load(config.data)
+    clips = load(config.data, **reading(config))
+    if clips.joints.shape[-1] != 3:
+        raise ValueError(f"{clips.source}: noise in cm needs 3 coordinates in metres, got pixels.")
     arrays = (clips.joints, clips.lengths, clips.labels, clips.train)
     return clips, clips.source, (torch.from_numpy(array) for array in arrays)
 
@@ -44,11 +46,10 @@ def corrupted(clips: SkeletonClips, config: Config) -> tuple[Labelled, dict[str,
     Noise is added to the raw clips, in metres, before they are resampled, centred and turned.
     Dropped frames are gone: the clip is the shorter for it, and resampling bridges the gap.
     """
-    layout = get_layout(clips.layout)
 
     def ready(part: SkeletonClips) -> Labelled:
-        x = face_forward(centre_frames(resample_clips(part, config.frames), layout), layout)
-        return Labelled(normalise(x, layout, scale="bones") / BONES, torch.from_numpy(part.labels))
+        x = to_form(resample_clips(part, config.frames), layout_of(clips.layout), True)
+        return Labelled(x, torch.from_numpy(part.labels))
 
     held_out = clips.train & np.isin(clips.groups, config.validate)
     test = clips.subset(held_out if config.validate else ~clips.train)
@@ -73,7 +74,7 @@ def corrupted(clips: SkeletonClips, config: Config) -> tuple[Labelled, dict[str,
 class Classifier(nn.Module):
     """Encoder, mean over frames, linear classifier."""
 
-    def __init__(self, layout: str, classes: int, config: Config) -> None:
+    def __init__(self, layout: Layout, classes: int, config: Config) -> None:
         super().__init__()
         self.encoder = Encoder(layout, config)
         self.head = nn.Linear(self.encoder.width, classes)
