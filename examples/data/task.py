@@ -14,7 +14,6 @@ from torch import Tensor
 from examples.data import load
 from examples.data.body import centre_frames, face_forward, has_front
 from examples.data.clips import Layout, layout_of, normalise, resample_clips
-from skelfreq.skeletons import SkeletonLayout
 
 BONES = 1.6
 
@@ -42,8 +41,9 @@ class Task:
     description: str
 
 
-def to_form(x: Tensor, layout: SkeletonLayout, body_frame: bool) -> Tensor:
+def to_form(x: Tensor, layout: Layout, body_frame: bool) -> Tensor:
     """Bring resampled clips to the networks' form, as :func:`load_task` says."""
+    layout = layout_of(layout)
     if body_frame:
         x = centre_frames(x, layout)
         x = face_forward(x, layout) if has_front(x, layout) else x

@@ -37,11 +37,9 @@ class Block(nn.Module):
 
 def spectral_layer(channels: int, config: Config) -> nn.Module:
     """Return the filter of a block: FreST, one of its halves, one of its filters, or nothing."""
-    if config.spectral == "none":
-        return nn.Identity()
-    layer = {"fres": FreS, "fret": FreT, "frest": FreST}[config.spectral]
-    filters = config.filters
-    return layer(channels, use_global=filters != "local", use_local=filters != "global")
+    kind = {"none": nn.Identity, "fres": FreS, "fret": FreT, "frest": FreST}[config.spectral]
+    used = config.filters
+    return kind(channels, use_global=used != "local", use_local=used != "global")
 
 
 class Encoder(nn.Module):
@@ -53,9 +51,8 @@ class Encoder(nn.Module):
         self.norm = nn.BatchNorm1d(channels * graph.shape[-1])
         self.width = config.widths[-1]
         sizes = enumerate(itertools.pairwise((channels, *config.widths)))
-        self.blocks = nn.Sequential(
-            *(Block(*size, graph, 2 if number else 1, config) for number, size in sizes)
-        )
+        blocks = (Block(*size, graph, 2 if number else 1, config) for number, size in sizes)
+        self.blocks = nn.Sequential(*blocks)
 
     def forward(self, clips: Tensor) -> Tensor:
         """Return frame features."""
@@ -70,9 +67,8 @@ class Embedding(nn.Module):
     def __init__(self, encoder: Encoder, embedding: int) -> None:
         super().__init__()
         self.encoder = encoder
-        width = encoder.width
-        head = nn.Linear(width, width), nn.ReLU(), nn.Linear(width, embedding)
-        self.project = nn.Sequential(*head)
+        size = encoder.width
+        self.project = nn.Sequential(nn.Linear(size, size), nn.ReLU(), nn.Linear(size, embedding))
 
     def forward(self, clips: Tensor) -> tuple[Tensor, Tensor]:
         """Return embeddings [N, embedding] and frame features [N, T', width]."""
@@ -83,16 +79,13 @@ class Embedding(nn.Module):
 class Harmonizer(nn.Module):
     """Cross-attention: frames ask, the phrases of the sample's description answer."""
 
-    def __init__(self, width: int, text_width: int, embedding: int) -> None:
+    def __init__(self, width: int, text: int, embedding: int) -> None:
         super().__init__()
-        self.attention = nn.MultiheadAttention(
-            width, HEADS, kdim=text_width, vdim=text_width, batch_first=True
-        )
+        self.attention = nn.MultiheadAttention(width, HEADS, kdim=text, vdim=text, batch_first=True)
         self.project = nn.Linear(width, embedding)
 
     def forward(self, frames: Tensor, phrases: Tensor, present: Tensor) -> Tensor:
         """Return embeddings [N, embedding] from frames [N, T', width], phrases [N, L, text]."""
         options = {"key_padding_mask": ~present, "need_weights": False}
         answer, _ = self.attention(frames, phrases, phrases, **options)
-        aligned: Tensor = self.project((frames + answer).mean(1))
-        return aligned
+        return self.project((frames + answer).mean(1))

@@ -52,6 +52,5 @@ def draw(cells: list[Cell], data: tuple[Task, Text], folder: Path) -> None:
 
 
 EXPERIMENT = Experiment(
-    "mica", Config, PRESETS, ROWS, ("random", "infonce", "mica"), load, run, draw,
-    study_rows=tuple(ROWS),
-)  # fmt: skip
+    "mica", Config, PRESETS, ROWS, ("random", "infonce", "mica"), load, run, draw, {}, tuple(ROWS)
+)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -110,8 +109,7 @@ def draw_queue(model: MICA, data: Labelled, path: Path) -> None:
     parts = {"other classes": similarity[~same], "same class": similarity[same]}
     counts = {name: torch.histogram(part, edges, density=True).hist for name, part in parts.items()}
     lines(axis, {name: count.tolist() for name, count in counts.items()}, edges[1:].tolist())
-    title = "Test embeddings against the queue"
-    axis.set(title=title, xlabel="cosine similarity", ylabel="density")
+    axis.set(title="Test clips against the queue", xlabel="cosine similarity", ylabel="density")
     save(figure, path)
 
 
@@ -123,7 +121,7 @@ def draw_robustness(runs: Mapping[str, Sequence[Mapping[str, float]]], path: Pat
         for (title, scores), colour in zip(runs.items(), (GREY, BLUE), strict=False):
             names = [name for name in scores[0] if kind in name]
             values = 100 * torch.tensor([[one[name] for name in names] for one in scores])
-            levels = [float(re.sub(r"[^0-9]", "", name)) for name in names]
+            levels = [float("".join(filter(str.isdigit, name))) for name in names]
             spread(axis, levels, values, color=colour, label=title)
         axis.set(title=f"Accuracy, {kind}", xlabel=unit, ylabel="per cent")
         legend(axis)

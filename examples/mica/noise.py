@@ -15,7 +15,6 @@ from examples.common.runs import Cell
 from examples.common.study import Experiment, Row
 from examples.common.training import fit_classifier
 from examples.data import SkeletonClips, load, resample_clips
-from examples.data.clips import Layout, layout_of
 from examples.data.sets import reading
 from examples.data.task import Labelled, to_form
 from examples.mica import figures
@@ -48,7 +47,7 @@ def corrupted(clips: SkeletonClips, config: Config) -> tuple[Labelled, dict[str,
     """
 
     def ready(part: SkeletonClips) -> Labelled:
-        x = to_form(resample_clips(part, config.frames), layout_of(clips.layout), True)
+        x = to_form(resample_clips(part, config.frames), clips.layout, True)
         return Labelled(x, torch.from_numpy(part.labels))
 
     held_out = clips.train & np.isin(clips.groups, config.validate)
@@ -74,15 +73,13 @@ def corrupted(clips: SkeletonClips, config: Config) -> tuple[Labelled, dict[str,
 class Classifier(nn.Module):
     """Encoder, mean over frames, linear classifier."""
 
-    def __init__(self, layout: Layout, classes: int, config: Config) -> None:
+    def __init__(self, encoder: Encoder, classes: int) -> None:
         super().__init__()
-        self.encoder = Encoder(layout, config)
-        self.head = nn.Linear(self.encoder.width, classes)
+        self.encoder, self.head = encoder, nn.Linear(encoder.width, classes)
 
     def forward(self, clips: Tensor) -> Tensor:
         """Map clips to class scores."""
-        scores: Tensor = self.head(self.encoder(clips).mean(1))
-        return scores
+        return self.head(self.encoder(clips).mean(1))
 
 
 def run(cell: Cell, clips: SkeletonClips) -> tuple[dict[str, float], dict[str, object]]:
@@ -91,14 +88,14 @@ def run(cell: Cell, clips: SkeletonClips) -> tuple[dict[str, float], dict[str, o
     train, tests = corrupted(clips, config)
     classes, quiet = int(train.labels.max()) + 1, replace(config, jitter=0.0, crop=0.8)
     model = fit_classifier(
-        cell, "supervised", lambda: Classifier(clips.layout, classes, config), train.clips,
-        train.labels, lambda x, generator: view(x, quiet, generator), seed=config.seed,
+        cell, "supervised", lambda: Classifier(Encoder(clips.layout, config), classes),
+        train.clips, train.labels, lambda x, generator: view(x, quiet, generator), seed=config.seed,
         epochs=config.epochs, batch_size=config.batch_size, peak=2 * config.lr, weight_decay=0.01,
         fused=True,
     )  # fmt: skip
-    found = {n: features(model, test.clips, cell.scale.device) for n, test in tests.items()}
-    labels = next(iter(tests.values())).labels
-    return {n: float((x.argmax(1) == labels).float().mean()) for n, x in found.items()}, {}
+    device = cell.scale.device
+    hits = {n: features(model, t.clips, device).argmax(1) == t.labels for n, t in tests.items()}
+    return {name: float(hit.float().mean()) for name, hit in hits.items()}, {}
 
 
 def draw(cells: list[Cell], clips: SkeletonClips, folder: Path) -> None:

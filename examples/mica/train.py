@@ -11,8 +11,7 @@ from torch import Tensor, nn
 from examples.common.runs import Cell
 from examples.common.training import Loop, one_cycle
 from examples.data import augment
-from examples.data.clips import Layout
-from examples.data.task import Labelled
+from examples.data.task import Labelled, Layout
 from examples.mica.config import Config
 from examples.mica.encoder import Embedding, Encoder, Harmonizer
 from skelfreq import EMADualPath
@@ -44,12 +43,10 @@ class Queue(nn.Module):
     def put(self, keys: Tensor, labels: Tensor) -> None:
         """Write keys [N, width], scaled to unit length, and labels [N] over the oldest."""
         keys, size = nnf.normalize(keys.to(self.keys.dtype), dim=1), len(self.keys)
+        start = int(self.written)
         # Of a batch larger than the queue only the last keys would stay.
-        position = int(self.written) + max(len(keys) - size, 0)
-        kept = keys[-size:]
-        index = (torch.arange(len(kept), device=keys.device) + position) % size
-        self.keys[index] = kept
-        self.labels[index] = labels[-size:]
+        index = torch.arange(start, start + len(keys), device=keys.device)[-size:] % size
+        self.keys[index], self.labels[index] = keys[-size:], labels[-size:]
         self.written += len(keys)
 
     def entries(self) -> tuple[Tensor, Tensor]:
@@ -109,8 +106,8 @@ def view(clips: Tensor, config: Config, generator: torch.Generator) -> Tensor:
     x = augment.rotate(clips, generator=generator, max_angle=config.rotation)
     x = augment.scale(x, generator=generator, low=1 - config.scale, high=1 + config.scale)
     x = augment.crop(x, generator=generator, low=config.crop)
-    x = augment.jitter(x, generator=generator, std=config.jitter)
-    return x.contiguous()  # rounding of convolutions follows the order in memory
+    # Rounding of convolutions follows the order in memory.
+    return augment.jitter(x, generator=generator, std=config.jitter).contiguous()
 
 
 class Training:
@@ -123,9 +120,8 @@ class Training:
         self.generator = torch.Generator().manual_seed(config.seed)
         self.config, self.data, self.cell = config, data, cell or Cell()
         self.scale = self.cell.scale
-        device = self.scale.device
-        text = Text(*(x.to(device) for x in text))
-        self.model = MICA(layout, text, config, data.clips.shape[1]).to(device).train()
+        text = Text(*(x.to(self.scale.device) for x in text))
+        self.model = MICA(layout, text, config, data.clips.shape[1]).to(self.scale.device).train()
         self.called = self.scale.setup(self.model, compiled=self.model.paths.online)
         trained = [p for p in self.model.parameters() if p.requires_grad]
         options = {"lr": config.lr, "weight_decay": config.weight_decay, "fused": True}
