@@ -35,11 +35,14 @@ def panels(
 def lines(
     axis: Axes, curves: Mapping[str, Sequence[float]], x: Sequence[float] | None = None
 ) -> None:
-    """Draw curves so that one on top of another hides nothing: wide ones below dashed ones."""
+    """Draw curves so that one on top of another hides nothing: wide ones below dashed ones.
+
+    A shorter curve takes the first values of ``x``.
+    """
     for number, (name, values) in enumerate(curves.items()):
         style = {"color": CYCLE[number % 4], "linestyle": DASHES[number % 4]}
         style |= {"marker": "o"} if len(values) < 10 else {}
-        steps = range(1, len(values) + 1) if x is None else x
+        steps = range(1, len(values) + 1) if x is None else x[: len(values)]
         axis.plot(steps, values, label=name, linewidth=2 + len(curves) - number, **style)
     if x is None or all(float(step).is_integer() for step in x):
         axis.xaxis.get_major_locator().set_params(integer=True)

@@ -70,7 +70,7 @@ def draw_filters(encoder: Encoder, clips: Tensor, path: Path) -> None:
             if name.endswith(kind):
                 before, after = (_amplitude(x, dim) for x in ends)
                 curves[name.removesuffix(kind)] = (after / before.clamp(min=1e-12)).tolist()
-        lines(axis, curves, range(len(next(iter(curves.values())))))
+        lines(axis, curves, range(max(map(len, curves.values()))))
         axis.axhline(1, color=GREY, linewidth=0.8)
         axis.set(title=f"{kind}: gain with its residual", xlabel=unit, ylabel="amplitude ratio")
     save(figure, path)
