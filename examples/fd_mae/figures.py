@@ -55,7 +55,7 @@ def draw_amplitudes(networks: dict[str, MaskedAutoencoder], clips: Tensor, folde
 def draw_reconstruction(
     run: Pretraining, clip: Tensor, layout: SkeletonLayout, folder: Path
 ) -> None:
-    """One clip [3, 2T, V]: what the encoder sees, what the decoder makes of it, the truth."""
+    """One clip [C, 2T, V]: what the encoder sees, what the decoder makes of it, the truth."""
     torch.manual_seed(run.config.seed)
     half = split_frames(clip.unsqueeze(0))[1]
     branch = run.trained().cpu().eval()(half)
@@ -71,6 +71,7 @@ def draw_reconstruction(
     ):
         masked = branch.mask[0, frame]
         x, y = BONES * pose[0, frame], BONES * pose[1, frame]
+        y = -y if len(pose) == 2 else y  # pixels count from the top
         for a, b in layout.edges:
             if kind != "visible joints" or not (masked[a] or masked[b]):
                 axis.plot(x[[a, b]], y[[a, b]], color="#999999", linewidth=1.5, zorder=1)
@@ -92,7 +93,7 @@ def draw_reconstruction(
 
 
 def _positions(signal: Tensor, half: Tensor, config: Config) -> Tensor:
-    """Joint positions [N, 3, T, V] from a reconstructed signal."""
+    """Joint positions [N, C, T, V] from a reconstructed signal."""
     if config.signal == "position":
         return signal
     if config.signal == "displacement":
