@@ -20,14 +20,17 @@ PARTS = ("total", "motion", "target_motion", "consistency", "frequency")
 MEASURED = 2**16  # clips from which the scale of the signal is taken
 
 
-def build(config: Config, joints: int, channels: int = 3) -> MaskedAutoencoder:
+def build(
+    config: Config, joints: int, channels: int = 3,
+    kind: type[MaskedAutoencoder] = MaskedAutoencoder,
+) -> MaskedAutoencoder:  # fmt: skip
     """Make the network of one branch, for clips of 2 or 3 coordinates."""
     names = (
         "frames patch_frames width depth heads mlp_ratio decoder_width decoder_depth ssfrm_width "
         "mask_ratio tube_length multi_tube frequency"
     )
     sizes = {"joints": joints, "channels": channels, "signal_channels": channels}
-    return MaskedAutoencoder(**sizes, **{n: getattr(config, n) for n in names.split()})
+    return kind(**sizes, **{n: getattr(config, n) for n in names.split()})
 
 
 def reconstructed_signal(clip: Tensor, config: Config) -> Tensor:

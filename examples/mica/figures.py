@@ -14,6 +14,7 @@ from examples.mica.encoder import Encoder
 from examples.mica.train import MICA
 from skelfreq import FreS, FreT
 from skelfreq.functional import rdft
+from skelfreq.plotting import plot_gains
 
 
 def draw_model(model: MICA, task: Task, folder: Path, name: str) -> None:
@@ -69,9 +70,11 @@ def draw_filters(encoder: Encoder, clips: Tensor, path: Path) -> None:
         for name, (_, *ends) in seen.items():
             if name.endswith(kind):
                 before, after = (_amplitude(x, dim) for x in ends)
-                curves[name.removesuffix(kind)] = (after / before.clamp(min=1e-12)).tolist()
-        lines(axis, curves, range(max(map(len, curves.values()))))
-        axis.axhline(1, color=GREY, linewidth=0.8)
+                gain = after / before.clamp(min=1e-12)
+                plot_gains(
+                    gain, transform="fourier", label=name.removesuffix(kind), ax=axis,
+                    color=CYCLE[len(axis.get_lines()) // 2 % len(CYCLE)],
+                )  # fmt: skip
         axis.set(title=f"{kind}: gain with its residual", xlabel=unit, ylabel="amplitude ratio")
     save(figure, path)
 
