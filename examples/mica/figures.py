@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from examples.common.plots import BLUE, GREY, ORANGE, legend, lines, panels, save, spread
+from examples.common.plots import BLUE, CYCLE, GREY, ORANGE, legend, lines, panels, save, spread
 from examples.data.task import Labelled, Task
 from examples.mica.encoder import Encoder
 from examples.mica.train import MICA
@@ -66,7 +66,6 @@ def draw_filters(encoder: Encoder, clips: Tensor, path: Path) -> None:
     kinds = {k: v for k, v in kinds.items() if any(name.endswith(k) for name in seen)}
     figure, axes = panels(columns=len(kinds))
     for axis, (kind, (unit, dim)) in zip(axes, kinds.items(), strict=True):
-        curves: dict[str, list[float]] = {}
         for name, (_, *ends) in seen.items():
             if name.endswith(kind):
                 before, after = (_amplitude(x, dim) for x in ends)
@@ -76,6 +75,7 @@ def draw_filters(encoder: Encoder, clips: Tensor, path: Path) -> None:
                     color=CYCLE[len(axis.get_lines()) // 2 % len(CYCLE)],
                 )  # fmt: skip
         axis.set(title=f"{kind}: gain with its residual", xlabel=unit, ylabel="amplitude ratio")
+        legend(axis)
     save(figure, path)
 
 

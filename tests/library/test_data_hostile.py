@@ -19,7 +19,7 @@ from collections import OrderedDict
 import numpy as np
 import pytest
 
-from skelfreq.data import READERS, Limits, Options, SkeletonFormatError, files, read
+from skelfreq.data import READERS, Limits, Options, SkeletonFormatError, files, matfile, read
 from skelfreq.data.__main__ import main
 from skelfreq.data.archives import open_archive
 from skelfreq.data.arrays import map_npy, read_npy, read_npy_header
@@ -27,6 +27,7 @@ from skelfreq.data.files import open_regular, read_bytes, read_json, text_lines
 from skelfreq.data.fuzz import Figures, fuzz
 from skelfreq.data.fuzzing.samples import SAMPLES, write_sample
 from skelfreq.data.fuzzing.worker import Case, make_case, run_case
+from skelfreq.data.matfile import MatFile
 from skelfreq.data.pickles import read_pickle
 
 
@@ -139,6 +140,14 @@ def test_archives_that_grow(tmp_path):
 def test_compressions_that_numpy_does_not_write(tmp_path, method):
     path = zip_of(tmp_path / "a.npz", {"joints": npy(np.ones((4, 20, 3)))}, method)
     with pytest.raises(SkeletonFormatError, match="compression method"):
+        read(path, "clips_npz")
+
+
+@pytest.mark.parametrize("data", [b"", b"\0" * 100, b"PK\x05\x06" + b"\0" * 17])
+def test_archives_without_a_directory(tmp_path, data):
+    path = tmp_path / "a.npz"
+    path.write_bytes(data)
+    with pytest.raises(SkeletonFormatError, match="got no zip directory at its end"):
         read(path, "clips_npz")
 
 
@@ -374,6 +383,18 @@ def test_pickles_ask_for_nothing(tmp_path, monkeypatch, data, message):
     assert message in str(raised.value)
 
 
+def test_pickles_are_followed_to_the_byte(tmp_path):
+    """Texts of 1,000 bytes, and one that says to have more than what is left."""
+    path = tmp_path / "a.pkl"
+    text = b"X" + struct.pack("<L", 1000) + b"a" * 1000
+    for last in (b"X\x10\x03\0\0" + b"a" * 767 + b".", b"N", b"I1"):
+        path.write_bytes(b"\x80\x04(K\x01I12\n" + text * 3 + last)
+        with pytest.raises(SkeletonFormatError) as raised:
+            read_pickle(path)
+        # The last opcode, or where one more is missing.
+        assert raised.value.offset == 9 + 3 * len(text) + (last == b"N")
+
+
 @pytest.mark.parametrize(
     "value",
     [
@@ -501,7 +522,7 @@ def squeezed(data):
     return struct.pack("<LL", 15, len(packed)) + packed
 
 
-def test_mat_files(tmp_path):
+def test_mat_files(tmp_path, monkeypatch):
     good = matrix((20, 3, 2), np.arange(120.0).tobytes())
     for path in (mat(tmp_path, good), mat(tmp_path, squeezed(good))):
         clip = read(path)[0]
@@ -524,6 +545,11 @@ def test_mat_files(tmp_path):
     ):
         with pytest.raises(SkeletonFormatError, match=message):
             read(mat(tmp_path, *elements), "utd_mhad_mat")
+    monkeypatch.setattr(matfile, "_MAX_VARIABLES", 2)
+    names = [matrix((1, 1), b"\0" * 8, name=name) for name in (b"a", b"b", b"c")]
+    assert MatFile(mat(tmp_path, *names[:2]), Limits()).names == ("a", "b")
+    with pytest.raises(SkeletonFormatError, match="more than 2 variables"):
+        MatFile(mat(tmp_path, *names), Limits())
     path.write_bytes(b"\x89HDF\r\n\x1a\n" + b"\0" * 600)
     with pytest.raises(SkeletonFormatError, match="-v7"):
         read(path, "utd_mhad_mat")

@@ -434,7 +434,11 @@ def test_openpose_series(tmp_path):
     with pytest.raises(SkeletonFormatError, match="two files of 'jump/jump' have the same frame"):
         read(tmp_path)
     again.unlink()
-    path.with_name("jump_000009999999_keypoints.json").write_text(json.dumps({"people": people}))
+    # Frame 0 and one more: at most 10 frames per file, and 100.
+    last = path.with_name("jump_119_keypoints.json")
+    last.write_text(json.dumps({"people": people}))
+    assert read(tmp_path)[0].num_frames == 120
+    last.rename(path.with_name("jump_120_keypoints.json"))
     with pytest.raises(SkeletonFormatError, match="the 2 files of 'jump/jump' are numbered over"):
         read(tmp_path)
 
@@ -465,6 +469,14 @@ def test_msr_prefers_world_coordinates(tmp_path):
     for ending, value in (("_skeleton", 7.0), ("_skeleton3D", 1.0)):
         np.savetxt(tmp_path / f"a02_s03_e01{ending}.txt", np.full((20, 4), value))
     assert only(read(tmp_path)).joints.max() == 1
+
+
+@pytest.mark.parametrize("row", ["1 2 3", "1 2 3 4 5", "1 2 3 x"])
+def test_msr_lines_hold_four_numbers(tmp_path, row):
+    path = tmp_path / "a02_s03_e01_skeleton3D.txt"
+    path.write_text("1 2 3 4\n" * 30 + f"{row}\n" + "1 2 3 4\n" * 9)
+    with pytest.raises(SkeletonFormatError, match="line 31: expected 4 numbers"):
+        read(path)
 
 
 def test_bvh_variants(tmp_path):
@@ -609,6 +621,54 @@ def test_arrays_with_columns(tmp_path):
     np.save(tmp_path / "mine_lengths.npy", np.array([7, 5, 2]))
     with pytest.raises(SkeletonFormatError, match=r"lengths\[0\] must lie between 0 and 6"):
         read(path, options=options)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([[0, 0, 1], [0, 1, 0]], None),
+        ([[0, 0, 3.5], [0, 0.25, -1]], None),
+        ([2, 1], None),
+        ([-1, 99_999], None),
+        ([-2, 0], "label must lie between -1 and 2147483647"),
+        ([0, 2**31], "label must lie between -1 and 2147483647"),
+        ([[0, 1, 1], [0, 1, 0]], r"label must hold 2 integers, got int64 of shape \(2, 3\)"),
+        ([[0, 0, 0], [0, 1, 0]], r"must hold 2 integers, got int64 of shape \(2, 3\)"),
+        ([[0, 1]], r"must hold 2 integers, got int64 of shape \(1, 2\)"),
+        (np.zeros((2, 0)), r"must hold 2 integers, got float64 of shape \(2, 0\)"),
+        ([0, 1, 2], r"must hold 2 integers, got int64 of shape \(3,\)"),
+        ([0.0, 1.0], r"must hold 2 integers, got float64 of shape \(2,\)"),
+    ],
+)
+def test_labels_are_integers_or_one_hot(tmp_path, labels, message):
+    labels = np.array(labels)
+    path = tmp_path / "mine.npz"
+    np.savez(path, x=np.ones((2, 4, 17, 3), np.float32), label=labels)
+    if message is None:
+        clips = read(path, options=Options(axes="NTVC"))
+        expected = labels.argmax(axis=1) if labels.ndim == 2 else labels
+        assert [clip.label for clip in clips] == expected.tolist()
+    else:
+        with pytest.raises(SkeletonFormatError, match=message):
+            read(path, options=Options(axes="NTVC"))
+
+
+def test_arrays_are_found_by_name_or_by_their_axes(tmp_path):
+    path = tmp_path / "mine.npz"
+    x = np.random.default_rng(0).normal(size=(2, 4, 17, 3)).astype(np.float32)
+
+    def first(**arrays):
+        np.savez(path, **arrays)
+        return read(path, options=Options(axes="NTVC", key=key))[0].joints[:, 0]
+
+    key = None
+    assert np.array_equal(first(poses=x, more=x + 1), x[0])
+    assert np.array_equal(first(mine=x, table=np.ones((2, 4))), x[0])
+    for arrays in ({"mine": x, "yours": x}, {"table": np.ones((2, 4))}):
+        with pytest.raises(SkeletonFormatError, match=r"holds the arrays '.*--key"):
+            first(**arrays)
+    key = "yours"
+    assert np.array_equal(first(x=x, yours=x + 1), x[0] + 1)
 
 
 # Options of all readers

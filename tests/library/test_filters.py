@@ -236,6 +236,17 @@ def test_a_soft_mask_tends_to_the_hard_one_at_low_temperature() -> None:
     assert distance == sorted(distance, reverse=True) and distance[-1] < 1e-2 < distance[0]
 
 
+def test_defaults_of_the_soft_mask() -> None:
+    parts = rdft(normal(2, 3, 20, 4), dim=2)
+    soft = partial(mask, *parts, 0.8, gradient="sigmoid")
+    assert torch.equal(soft(), soft(temperature=0.1))
+    assert not torch.equal(soft(), soft(temperature=0.2))
+    x, pair = normal(2, 3, 20, 4), normal(3, 2)
+    filtered = partial(spectral_filter, x, None, pair, 0.8, gradient="sigmoid")
+    assert torch.equal(filtered(), filtered(temperature=0.1))
+    assert not torch.equal(filtered(), filtered(temperature=0.2))
+
+
 # --- Gradients ----------------------------------------------------------------------------------
 
 
@@ -412,6 +423,24 @@ def test_operator_for_compilers(axes: tuple[int, int]) -> None:
     torch.library.opcheck(operator, (turned, *axes, "tslanet", 1e-6, theta, global_, local))
     torch.library.opcheck(operator, (x, *axes, "tslanet", None, theta, global_, local))
     torch.library.opcheck(operator, (x, *axes, "tslanet", None, None, global_, None))
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_what_the_operators_give_without_a_mask(device: str) -> None:
+    x = normal(3, 4, 6, 5).to(device).requires_grad_()
+    global_, local = (normal(1, 1, 1, 4, 2, seed=s).to(device).requires_grad_() for s in (1, 2))
+    theta = torch.tensor([0.7], dtype=torch.float64, device=device, requires_grad=True)
+    forward = torch.ops.skelfreq.spectral_filter.default
+    backward = torch.ops.skelfreq.spectral_filter_gradients.default
+    out, given = forward(x, 2, 1, "tslanet", None, theta, global_, local)
+    assert out.requires_grad and not given.requires_grad
+    assert out.shape == x.shape and given.shape == (3, 1, 5, 4)
+    out, nothing = forward(x, 2, 1, "tslanet", None, None, global_, None)
+    assert out.requires_grad and nothing.shape == (0,) and not nothing.requires_grad
+    found = backward(x, 2, 1, None, global_, None, torch.ones_like(x), True, True)
+    assert [part.shape for part in found] == [x.shape, global_.shape, (0,)]
+    found = backward(x, 2, 1, given, global_, local, torch.ones_like(x), True, True)
+    assert [part.shape for part in found] == [x.shape, global_.shape, local.shape]
 
 
 @pytest.mark.parametrize("gradient", GRADIENTS)
