@@ -66,7 +66,7 @@ def test_a_wrong_result_is_found(
 def test_an_error_is_a_line_and_not_a_traceback(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def broken(x: Tensor, **_: Any) -> Tensor:
+    def broken(x: Tensor, size: int, *, dim: int) -> Tensor:
         raise RuntimeError("no kernel image is available")
 
     monkeypatch.setattr(_identities, "resample", broken)
@@ -97,7 +97,7 @@ def test_every_layer_is_timed(
 def test_a_layer_that_fails_is_named(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def broken(self: nn.FreT, x: Tensor) -> Tensor:
+    def broken(self: nn.FreT, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         raise RuntimeError("out of memory")
 
     monkeypatch.setattr(nn.FreT, "forward", broken)
