@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
+import doctest
 import inspect
 import os
 import re
+import runpy
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -22,6 +26,7 @@ PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglo
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 MAX_PICTURE_BYTES = 60_000
+OWN_MODULES = {"skelfreq", "examples", "benchmarks"}
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda p: p.stem)
 
 
@@ -60,6 +65,69 @@ def test_python_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.Monke
             exec(code, namespace)
 
 
+def sessions(page: Path) -> list[str]:
+    """Return the interactive sessions of a page, which share their names."""
+    return [match[2] for match in FENCE.finditer(page.read_text()) if match[1] == "pycon"]
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if sessions(p)], ids=lambda p: p.stem)
+def test_sessions_print_what_the_page_shows(page: Path) -> None:
+    flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+    runner, said = doctest.DocTestRunner(optionflags=flags), []
+    parsed = doctest.DocTestParser().get_doctest("\n".join(sessions(page)), {}, page.name, None, 0)
+    with torch.random.fork_rng():
+        result = runner.run(parsed, out=said.append)
+    assert result.attempted > 0 and result.failed == 0, "".join(said)
+
+
+def test_the_page_of_mistakes_has_twenty() -> None:
+    text = (ROOT / "docs" / "mistakes.md").read_text()
+    numbers = re.findall(r"^\*\*(\d+)\. .*?\*\*.*?^```pycon\n.*?^Traceback", text, re.M | re.S)
+    assert numbers == [str(n) for n in range(1, 21)]
+
+
+def commands(page: Path) -> list[list[str]]:
+    """Return the words of every command line of a page."""
+    blocks = [match[2] for match in FENCE.finditer(page.read_text()) if match[1] == "bash"]
+    lines = "".join(blocks).replace("\\\n", " ").splitlines()
+    return [words for line in lines if (words := shlex.split(line, comments=True))]
+
+
+COMMANDS = {" ".join(words): words for page in PAGES for words in commands(page)}
+# Programs of others; their arguments are their own.
+PROGRAMS = {"pytest", "ruff", "mypy", "codespell", "twine", "python3", "."}
+
+
+class Parsed(Exception):
+    """Raised when the arguments were accepted, in place of the work."""
+
+
+@pytest.mark.parametrize("words", COMMANDS.values(), ids=list(COMMANDS))
+def test_commands_are_accepted(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    if words[:2] == ["pip", "install"]:
+        extras = re.findall(r"\w+", "".join(re.findall(r"\[(.*?)\]", " ".join(words))))
+        text = (ROOT / "pyproject.toml").read_text()
+        assert all(re.search(rf"^{extra} = \[", text, re.M) for extra in extras)
+    elif "-m" in words and words[words.index("-m") + 1].split(".")[0] in OWN_MODULES:
+        at = words.index("-m") + 1
+        accepted = argparse.ArgumentParser.parse_args
+
+        def parse(self: argparse.ArgumentParser, *given: Any, **named: Any) -> Any:
+            accepted(self, *given, **named)
+            raise Parsed
+
+        monkeypatch.setattr(argparse.ArgumentParser, "parse_args", parse)
+        monkeypatch.setattr(sys, "argv", words[at:])
+        # An earlier import of the module would be a warning.
+        monkeypatch.delitem(sys.modules, words[at], raising=False)
+        with pytest.raises(Parsed):
+            runpy.run_module(words[at], run_name="__main__", alter_sys=False)
+    elif words[0] == "python" and words[1] != "-m":
+        assert (ROOT / words[1]).is_file()
+    elif words[0] != "python" and words[0] not in PROGRAMS:
+        assert (ROOT / words[0]).is_file()
+
+
 @every_page
 def test_links_and_pictures_exist(page: Path) -> None:
     for target in targets(page):
@@ -75,7 +143,7 @@ def test_links_and_pictures_exist(page: Path) -> None:
 def test_fences_are_closed_and_named(page: Path) -> None:
     marks = re.findall(r"^```(.*)$", page.read_text(), re.MULTILINE)
     assert len(marks) % 2 == 0
-    assert {*marks[::2]} <= {"bash", "python", "text", "bibtex", "math", "{eval-rst}"}
+    assert {*marks[::2]} <= {"bash", "python", "text", "bibtex", "math", "pycon", "{eval-rst}"}
 
 
 def test_pictures_are_small_and_shown() -> None:
