@@ -190,12 +190,43 @@ def test_every_layer_and_function_has_a_page_that_the_index_links(name: str) -> 
     assert pages, f"no page linked from docs/index.md writes about {name}"
 
 
+def test_promises_name_tests_that_exist() -> None:
+    text = (ROOT / "docs" / "promises.md").read_text()
+    rows = [row for row in text.splitlines() if row.startswith("| ") and "| test |" not in row]
+    assert len(rows) > 20
+    for row in rows:
+        named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", row)
+        assert named, f"no test is named in {row}"
+        for file, function in named:
+            assert f"\ndef {function}(" in (ROOT / file).read_text(), f"{file} has no {function}"
+
+
+def test_llms_txt_lists_every_page_and_layer() -> None:
+    docs = ROOT / "docs"
+    text = (docs / "llms.txt").read_text()
+    # The form of llmstxt.org: a title, a summary, lists of links.
+    assert re.match(r"# skelfreq\n\n> .+\n", text)
+    listed = LINK.findall(text)
+    pages = {page.relative_to(docs).as_posix() for page in docs.rglob("*.md")}
+    assert {page.removesuffix(".md") + ".html" for page in pages} == set(listed)
+    assert all(f"`{name}" in text for name in nn.__all__)
+
+
 def test_citation() -> None:
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     assert {"cff-version", "message", "title", "authors", "license"} <= citation.keys()
     assert citation["type"] == "software"
     assert citation["version"] == skelfreq.__version__
-    assert "10.1109/LSP.2024.3525398" in {entry["doi"] for entry in citation["references"]}
+    # The papers of the three examples, each complete enough to be cited.
+    dois = {entry["doi"] for entry in citation["references"]}
+    assert dois == {
+        "10.1109/LSP.2024.3525398",
+        "10.48550/arXiv.2506.22179",
+        "10.3390/s25216532",
+    }
+    for entry in citation["references"]:
+        assert {"type", "title", "authors", "journal", "year"} <= entry.keys()
+        assert all({"family-names", "given-names"} <= author.keys() for author in entry["authors"])
 
 
 def test_readme_holds_the_two_commands() -> None:
