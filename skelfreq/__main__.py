@@ -107,6 +107,7 @@ def cases(device: torch.device) -> dict[str, tuple[Callable[[], Any], Tensor]]:
         "FreST": (layers.FreST(C), x),
         "JointDecoupling": (layers.JointDecoupling(C), x),
         "FrameDecoupling": (layers.FrameDecoupling(C), x),
+        "BandPooling": (layers.BandPooling(), x),
     }
     found = {
         name: (training_step(layer.to(device), given), given)

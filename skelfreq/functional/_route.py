@@ -59,7 +59,7 @@ GAIN_PRODUCT_POINTS, GAIN_OPERATOR_ROWS = 112, 3
 FILTER_FFT_POINTS, FILTER_PRODUCT_POINTS = 48, 128
 # A product along an axis that is followed by few numbers runs as many small products: up to so
 # many numbers the axis is moved to the end first (`--crossover`).
-FEW_TRAILING = 8
+FEW_TRAILING = 15
 # Numbers in a piece of a large tensor that stays in a core's cache from the first step to the last
 # (`benchmarks/cases/spectral_block.py`), and the least number of pieces worth computing twice.
 PIECE, MANY_PIECES = 2**18, 8
@@ -100,11 +100,6 @@ def beyond(n: int, limit: int) -> bool:
 
         return statically_known_true(n > limit)
     return n > limit
-
-
-def is_empty(x: Tensor) -> bool:
-    """Whether ``x`` has no element; False for a dynamic number of elements."""
-    return not beyond(x.numel(), 0) and not torch.compiler.is_compiling()
 
 
 # --- Which way ------------------------------------------------------------------------------------

@@ -17,8 +17,8 @@ from skelfreq._checks import (
     named_options,
 )
 from skelfreq.functional._axis import check_lengths, zero_padding
+from skelfreq.functional._decoupling_plain import FRAMES, JOINTS
 from skelfreq.functional._filter_plain import Gradient, bins_of
-from skelfreq.functional.decoupling import FRAMES, JOINTS
 from skelfreq.functional.filters import (
     Weight,
     adaptive_spectral_mask,
