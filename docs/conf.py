@@ -29,6 +29,7 @@ extensions = [
 ]
 source_suffix = {".md": "markdown"}
 exclude_patterns = ["images"]
+# Files that are copied as they are.
 html_extra_path = ["llms.txt"]
 
 # The fences and anchors of the pages are those of GitHub.
