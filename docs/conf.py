@@ -19,7 +19,7 @@ project_copyright = "skelfreq contributors"
 version = release = skelfreq.__version__
 
 extensions = [
-    "myst_parser",
+    "myst_nb",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
@@ -27,10 +27,12 @@ extensions = [
     "site_links",
     "site_math",
 ]
-source_suffix = {".md": "markdown"}
+source_suffix = {".md": "myst-nb", ".ipynb": "myst-nb"}
+# Notebooks are stored with their outputs; tests run them.
+nb_execution_mode = "off"
 exclude_patterns = ["images"]
 # Files that are copied as they are.
-html_extra_path = ["llms.txt"]
+html_extra_path = ["llms.txt", "playground.html"]
 
 # The fences and anchors of the pages are those of GitHub.
 myst_enable_extensions = ["colon_fence"]

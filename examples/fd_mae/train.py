@@ -20,13 +20,15 @@ PARTS = ("total", "motion", "target_motion", "consistency", "frequency")
 MEASURED = 2**16  # clips from which the scale of the signal is taken
 
 
-def build(config: Config, joints: int) -> MaskedAutoencoder:
+def build(
+    config: Config, joints: int, kind: type[MaskedAutoencoder] = MaskedAutoencoder
+) -> MaskedAutoencoder:
     """Make the network of one branch."""
     names = (
         "frames patch_frames width depth heads mlp_ratio decoder_width decoder_depth ssfrm_width "
         "mask_ratio tube_length multi_tube frequency"
     )
-    return MaskedAutoencoder(joints=joints, **{n: getattr(config, n) for n in names.split()})
+    return kind(joints=joints, **{n: getattr(config, n) for n in names.split()})
 
 
 def reconstructed_signal(clip: Tensor, config: Config) -> Tensor:

@@ -9,12 +9,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from examples.common.plots import BLUE, GREY, ORANGE, legend, panels, save, spread
+from examples.common.plots import BLUE, CYCLE, GREY, ORANGE, legend, panels, save, spread
 from examples.data.task import Labelled, Task
 from examples.mica.encoder import Encoder
 from examples.mica.train import MICA
 from skelfreq import FreS, FreT
 from skelfreq.functional import rdft
+from skelfreq.plotting import plot_gains
 
 
 def draw_model(model: MICA, task: Task, folder: Path, name: str) -> None:
@@ -70,8 +71,10 @@ def draw_filters(encoder: Encoder, clips: Tensor, path: Path) -> None:
             if name.endswith(kind):
                 before, after = (_amplitude(x, dim) for x in ends)
                 gain = after / before.clamp(min=1e-12)
-                axis.plot(gain.numpy(), marker=".", label=name.removesuffix(kind))
-        axis.axhline(1, color=GREY, linewidth=0.8)
+                plot_gains(
+                    gain, transform="fourier", label=name.removesuffix(kind), ax=axis,
+                    color=CYCLE[len(axis.get_lines()) // 2 % len(CYCLE)],
+                )  # fmt: skip
         axis.set(title=f"{kind}: gain with its residual", xlabel=unit, ylabel="amplitude ratio")
         legend(axis)
     save(figure, path)

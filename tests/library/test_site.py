@@ -32,6 +32,7 @@ PUBLIC = (
     "skelfreq.data.transforms",
     "skelfreq.functional",
     "skelfreq.nn",
+    "skelfreq.plotting",
     "skelfreq.skeletons",
 )
 NAMES = [
