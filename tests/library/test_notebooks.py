@@ -50,7 +50,7 @@ def test_it_runs(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for cell in code_cells(notebook):
         cell.outputs, cell.execution_count = [], None
     options = {"resources": {"metadata": {"path": str(FOLDER)}}, "kernel_name": "python3"}
-    ran = nbclient.NotebookClient(notebook, timeout=240, **options).execute()
+    ran = nbclient.NotebookClient(notebook, timeout=600, **options).execute()
     stored = nbformat.read(path, 4)
     for cell, kept in zip(code_cells(ran), code_cells(stored), strict=True):
         # Numbers differ between machines; what kind of output each cell has does not.

@@ -110,6 +110,14 @@ def test_masked_joints_have_their_colour_and_lost_joints_are_left_out() -> None:
     assert len(ax.collections[0].get_segments()) == len(bones) < len(NTU.edges)
 
 
+@pytest.mark.parametrize("projection", [None, "3d"])
+def test_a_clip_without_a_single_joint_draws_nothing(projection: str | None) -> None:
+    ax = plt.figure().add_subplot(projection=projection)
+    plot_skeleton(torch.full((3, 2, 25), math.nan), NTU, ax=ax)
+    ax.figure.canvas.draw()
+    assert len(ax.lines[0].get_xdata()) == 0
+
+
 def test_images_point_down_and_a_view_chooses_coordinates() -> None:
     flat, solid = clip(2, 2, 17), clip(3, 2, 25)
     ax = plot_skeleton(flat, "coco17")
