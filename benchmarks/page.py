@@ -394,9 +394,7 @@ def add(paths: list[Path], folder: Path = RESULTS) -> Path:
     ]
     if others:
         raise ValueError(f"{others[0]}: results of another machine than those of {paths[0]}.")
-    records = {
-        (r.case, r.mode, r.dtype, r.pass_): r for report in reports for r in report.records
-    }
+    records = {(r.case, r.mode, r.dtype, r.pass_): r for report in reports for r in report.records}
     joined = Report(
         first.machine,
         [*records.values()],

@@ -268,8 +268,9 @@ class FreT(AdaptiveFilter):
         Channels C.
     num_frames : int, optional
         Frames T; needed when the weights have a frequency axis, checked where it is given.
-    use_global, use_local, residual, decouple, weight, gradient, temperature, threshold, init,
-    device, dtype
+    use_global, use_local, residual, decouple, weight, gradient, temperature, threshold
+        As :class:`FreS`.
+    init, device, dtype
         As :class:`FreS`.
 
     Shape

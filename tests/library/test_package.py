@@ -234,8 +234,9 @@ def test_nothing_is_left_unfinished(module: str) -> None:
 
 @pytest.fixture(scope="module")
 def metadata() -> Message:
-    """Return the metadata of the wheel; an isolated build installs hatchling if it is absent."""
-    isolated = importlib.util.find_spec("hatchling") is None
+    """Return the metadata of the wheel; an isolated build installs what builds it."""
+    needed = ("hatchling", "hatch_fancy_pypi_readme")
+    isolated = any(importlib.util.find_spec(name) is None for name in needed)
     return project_wheel_metadata(PACKAGE.parent, isolated=isolated)
 
 
@@ -244,11 +245,14 @@ def test_the_description_of_the_wheel_needs_no_file_beside_it(metadata: Message)
     assert metadata["Description-Content-Type"] == "text/markdown"
     assert "TubeMasking(num_joints=25" in description
     # A package index has neither docs/ nor pictures: links and pictures must have a full address.
-    links = re.findall(
-        r"\]\(([^)]*)\)|^\[[^\]]+\]: (\S+)|(?:href|src)=\"([^\"]*)", description, re.M
-    )
-    assert [link for found in links for link in found if link and "://" not in link] == []
-    assert "![" not in description and "<img" not in description
+    link = re.compile(r"\]\(([^)]*)\)|^\[[^\]]+\]: (\S+)|(?:href|src)=\"([^\"]*)", re.M)
+    relative = [
+        [target for found in link.findall(text) for target in found if target and ":" not in target]
+        for text in (description, (PACKAGE.parent / "README.md").read_text())
+    ]
+    assert relative[0] == [] and len(relative[1]) > 10
+    assert "![" not in description and "<img" not in description and "<!--" not in description
+    assert "Next: Ten minutes to your own model, or a recipe for MAMP" in description
 
 
 def test_no_project_address_before_there_is_one(metadata: Message) -> None:
