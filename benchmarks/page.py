@@ -386,7 +386,7 @@ def thresholds_of(title: str) -> str:
 
 
 def add(paths: list[Path], folder: Path = RESULTS) -> Path:
-    """Join results of one machine into its file; a later file replaces the cases that it repeats."""
+    """Join results of one machine into its file; later files replace the cases they repeat."""
     reports = [read(path) for path in paths]
     first = reports[0]
     others = [
