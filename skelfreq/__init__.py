@@ -5,6 +5,7 @@ from skelfreq import nn as nn
 from skelfreq import skeletons as skeletons
 from skelfreq.nn import (
     SSFRM,
+    BandPooling,
     EMADualPath,
     FrameDecoupling,
     FreqEnhance,
@@ -22,6 +23,7 @@ __version__ = "0.2.0"
 
 __all__ = [
     "SSFRM",
+    "BandPooling",
     "EMADualPath",
     "FrameDecoupling",
     "FreS",

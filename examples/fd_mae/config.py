@@ -8,6 +8,7 @@ from examples.common.settings import SUBJECTS, Settings, setting
 from examples.common.study import Row
 
 SIGNALS = ("motion", "displacement", "position")
+MULTIPLES = {"frames": "patch_frames", "width": "heads", "decoder_width": "heads"}
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Config(Settings):
     frequency: bool = setting(True)
     multi_tube: bool = setting(True)
     tube_length: int = setting(2, low=1)
-    mask_ratio: float = setting(0.7)
+    mask_ratio: float = setting(0.7, low=0, high=1)
     # loss: L_m + consistency_weight L_mc + frequency_weight L_mf
     consistency_weight: float = setting(0.1, low=0)
     frequency_weight: float = setting(0.5, low=0)
@@ -55,10 +56,19 @@ class Config(Settings):
     # evaluation: fine-tuning with these shares of the labels, averaged over draws of them
     linear: bool = setting(True, help="the linear probe")
     label_shares: tuple[float, ...] = setting(
-        (), of=float, above=0, help="fine-tune with these shares of the labels"
+        (), of=float, above=0, high=1, help="fine-tune with these shares of the labels"
     )
     label_draws: int = setting(1, low=1)
     fine_tuning_steps: int = setting(300, low=1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, by in MULTIPLES.items():
+            value, step = getattr(self, name), getattr(self, by)
+            if value % step:
+                raise ValueError(f"{name} must be a multiple of {by} ({step}), got {value}.")
+        if self.cutoff > self.frames:
+            raise ValueError(f"cutoff must lie between 0 and {self.frames}, got {self.cutoff}.")
 
 
 PRESETS: dict[str, Config] = {

@@ -11,23 +11,24 @@ from torch import Tensor
 from examples.common.probe import fine_tune, probe, take_labels
 from examples.common.runs import Cell
 from examples.common.study import Experiment, first_repetition
+from examples.data.clips import layout_of
+from examples.data.sets import reading
 from examples.data.task import Labelled, Task, load_task
 from examples.fd_mae import figures
 from examples.fd_mae.config import PRESETS, ROWS, STUDY, Config
 from examples.fd_mae.model import Classifier, MaskedAutoencoder, layer_groups
-from examples.fd_mae.train import Pretraining, augmented
+from examples.fd_mae.train import Pretraining, augmented, build
 from skelfreq.functional import split_frames
-from skelfreq.skeletons import get_layout
 
 
 def load(config: Config) -> tuple[Task, str, Iterable[Tensor]]:
     """Load the clips."""
     task = load_task(
-        config.data,
-        frames=2 * config.frames,
-        body_frame=config.body_frame,
-        validate=config.validate or None,
-    )
+        config.data, frames=2 * config.frames, body_frame=config.body_frame,
+        validate=config.validate or None, **reading(config),
+    )  # fmt: skip
+    with torch.device("meta"):  # what cannot be built is found before any folder is made
+        build(config, task.train.clips.shape[-1], task.train.clips.shape[1])
     parts = (task.train, task.test)
     return task, task.description, (t for part in parts for t in (part.clips, part.labels))
 
@@ -41,16 +42,14 @@ def run(cell: Cell, task: Task) -> tuple[dict[str, float], dict[str, object]]:
         scores = probe(network.encoder.clip_features, task.train, task.test, cell.scale.device)
     for share in config.label_shares:
         draws = config.label_draws if share < 1 else 1
-        found = [
-            fine_tuned(network, config, task, share, draw, cell.quiet) for draw in range(draws)
-        ]
+        found = [fine_tuned(network, config, task, share, draw, cell) for draw in range(draws)]
         name = f"fine-tuning, {share:.0%} of labels" if share < 1 else "fine-tuning"
         scores[name] = sum(found) / draws
     return scores, {}
 
 
 def fine_tuned(
-    network: MaskedAutoencoder, config: Config, task: Task, share: float, draw: int, quiet: bool
+    network: MaskedAutoencoder, config: Config, task: Task, share: float, draw: int, cell: Cell
 ) -> float:
     """Accuracy after training a copy of the encoder and a new head with a share of the labels."""
     chosen = take_labels(
@@ -67,8 +66,8 @@ def fine_tuned(
         return split_frames(clips.to(next(model.parameters()).device))[step % 2]
 
     fine_tune(
-        model, layer_groups(model), inputs, subset, steps=config.fine_tuning_steps,
-        batch_size=48, seed=seed, quiet=quiet,
+        cell, f"fine-tuning-{share:g}-{draw}", model, layer_groups(model), inputs, subset,
+        steps=config.fine_tuning_steps, batch_size=48, seed=seed,
     )  # fmt: skip
     return model.accuracy(task.test)
 
@@ -83,7 +82,7 @@ def draw(cells: list[Cell], task: Task, folder: Path) -> None:
     if runs:
         figures.draw_smoothness({title: run.loop.history for title, run in runs.items()}, folder)
         last = list(runs.values())[-1]
-        figures.draw_reconstruction(last, task.test.clips[0], get_layout(task.layout), folder)
+        figures.draw_reconstruction(last, task.test.clips[0], layout_of(task.layout), folder)
 
 
 EXPERIMENT = Experiment(

@@ -15,6 +15,7 @@ from skelfreq.functional.fourier import irdft, rdft, relative_log_amplitude
 from skelfreq.functional.frames import merge_frames, motion, split_frames
 from skelfreq.functional.gains import apply_gain, band_edges, band_gains
 from skelfreq.functional.masking import frame_mask, patchify, tube_mask, unpatchify
+from skelfreq.functional.pooling import band_pool
 from skelfreq.functional.reconstruction import (
     FDMAELoss,
     Reconstruction,
@@ -41,6 +42,7 @@ __all__ = [
     "area_under_seen_unseen_curve",
     "band_edges",
     "band_gains",
+    "band_pool",
     "calibrated_alignment_loss",
     "dct",
     "dct_matrix",

@@ -93,8 +93,9 @@ def basis(kind: Kind, n: int, rows: int, dtype: torch.dtype, device: torch.devic
 def _cosines(n: int, rows: int, device: torch.device) -> Tensor:
     """Return the orthonormal DCT-II in fp64, row k = basis function k."""
     point, row = torch.arange(n, device=device), torch.arange(rows, device=device).unsqueeze(1)
-    # Reduced as integers first: large angles would lose digits.
-    phase = ((2 * point + 1) * row) % (4 * n)
+    # Reduced as integers first: large angles would lose digits. By a tensor: ONNX supports no
+    # remainder by a dynamic integer.
+    phase = ((2 * point + 1) * row) % torch.full((1,), 4 * n, device=device)
     matrix = torch.cos(phase.double() * (math.pi / (2 * n))) * (2 / n) ** 0.5
     return torch.where(row == 0, (1 / n) ** 0.5, matrix)
 

@@ -6,11 +6,13 @@ from skelfreq.nn.ema import EMADualPath, cosine_momentum
 from skelfreq.nn.freq_enhance import FreqEnhance
 from skelfreq.nn.frest import FreST
 from skelfreq.nn.masking import TubeMask, TubeMasking
+from skelfreq.nn.pooling import BandPooling
 from skelfreq.nn.spectral import SpectralFilter
 from skelfreq.nn.ssfrm import SSFRM
 
 __all__ = [
     "SSFRM",
+    "BandPooling",
     "EMADualPath",
     "FrameDecoupling",
     "FreS",

@@ -16,6 +16,7 @@ from torch.utils._pytree import tree_leaves
 
 from skelfreq import (
     SSFRM,
+    BandPooling,
     EMADualPath,
     FrameDecoupling,
     FreqEnhance,
@@ -112,6 +113,10 @@ CASES = {
         partial(FreqEnhance, JOINTS, dim=-1, num_bands=30, split=4, divisor=2), features
     ),
     "freq_enhance_released": Case(released, features),
+    "band_pooling": Case(BandPooling, features),
+    # The last band has no coefficient.
+    "band_pooling_hertz": Case(partial(BandPooling, (0, 6.5, 90), frame_rate=30), features),
+    "band_pooling_joints": Case(partial(BandPooling, (1, 2, 3), dim=-1), features),
 }
 every = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 with_parameters = pytest.mark.parametrize(
@@ -174,6 +179,8 @@ CORE = {
     "idct_size": lambda x: F.idct(x, dim=2, size=x.shape[2] + 3),
     "soft_filter": lambda x: F.spectral_filter(x, *filters(x), 0.5, gradient="sigmoid"),
     "decouple": lambda x: F.decouple(x, torch.ones_like(x[0, :, :3, 0]), torch.eye(3).to(x)),
+    "band_pool": lambda x: F.band_pool(x, edges=(1, 3)),
+    "band_pool_hertz": lambda x: F.band_pool(x, edges=(0, 0.5, 4.9), frame_rate=30),
 }
 
 
@@ -207,4 +214,6 @@ PADDED: dict[str, Callable[[Tensor, Tensor], object]] = {
     "frequency_loss": lambda x, n: F.frequency_reconstruction_loss(
         F.Bands(2 * x, x), x, cutoff=3, lengths=n
     ),
+    "band_pool": lambda x, n: F.band_pool(x, edges=(1, 3), lengths=n),
+    "band_pool_hertz": lambda x, n: F.band_pool(x, edges=(0, 4.9), lengths=n, frame_rate=30),
 }

@@ -40,6 +40,7 @@ from torch.utils._pytree import tree_leaves
 import skelfreq
 from skelfreq import (
     SSFRM,
+    BandPooling,
     EMADualPath,
     FrameDecoupling,
     FreqEnhance,
@@ -282,6 +283,9 @@ def dynamic_shapes(
         ("freq_enhance_fixed", False),
         ("freq_enhance_joints", True),
         ("freq_enhance_released", True),
+        ("band_pooling", True),
+        ("band_pooling_hertz", True),
+        ("band_pooling_joints", True),
     ],
 )
 @pytest.mark.parametrize("strict", [False, True])
@@ -323,8 +327,15 @@ def test_exported_programs_can_be_saved_and_loaded(case: Case) -> None:
 @pytest.mark.parametrize("strict", [False, True])
 @pytest.mark.parametrize(
     "layer",
-    [FreT(WIDTH), FreST(WIDTH), SpectralFilter(WIDTH), FrameDecoupling(WIDTH)],
-    ids=lambda layer: type(layer).__name__,
+    [
+        FreT(WIDTH),
+        FreST(WIDTH),
+        SpectralFilter(WIDTH),
+        FrameDecoupling(WIDTH),
+        BandPooling(),
+        BandPooling((0.5, 3), frame_rate=30),
+    ],
+    ids=lambda layer: repr(layer).partition("\n")[0],
 )
 def test_exports_lengths_with_a_dynamic_number_of_frames(
     layer: nn.Module, strict: bool, fresh_dynamo: None
@@ -355,7 +366,7 @@ class Applied(nn.Module):
     "name",
     ["dct", "dct_unscaled", "dct_keep", "idct", "idct_size", "apply_gain", "split_bands",
      "resample", "resample_up", "rdft", "motion", "frequency_loss", "spectral_mask",
-     "spectral_filter", "soft_filter", "enhance", "decouple"],
+     "spectral_filter", "soft_filter", "enhance", "decouple", "band_pool", "band_pool_hertz"],
 )  # fmt: skip
 def test_functions_export_with_dynamic_frames(name: str, strict: bool, fresh_dynamo: None) -> None:
     """Frames below and above the sizes inside the functions, and across every threshold."""
@@ -401,6 +412,9 @@ def test_exports_resampling_to_a_dynamic_number_of_steps(fresh_dynamo: None) -> 
         ("freq_enhance_fixed", False),
         ("freq_enhance_joints", True),
         ("freq_enhance_released", True),
+        ("band_pooling", True),
+        ("band_pooling_hertz", True),
+        ("band_pooling_joints", True),
     ],
 )
 def test_onnx(name: str, steps: bool) -> None:

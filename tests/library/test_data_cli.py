@@ -185,16 +185,22 @@ def test_convert_info_check_and_show(tmp_path, capsys, monkeypatch):
         assert status == 0 and (tmp_path / f"a.{ending}").stat().st_size > 1000
     assert run(capsys, "show", out, "9")[0] == 1
     assert run(capsys, "show", out, "1", "--save", tmp_path / "a.avi")[0] == 1
+    status, text, errors = run(capsys, "show", out, "1")
+    assert status == 1 and text == ""
+    assert "no display" in errors and "--save FILE.html" in errors and errors.count("\n") == 1
 
 
 def test_errors_are_one_sentence_and_status_1(tmp_path, capsys):
-    (tmp_path / "a.bvh").write_text("HIERARCHY\nROOT a\n{\n")
-    status, text, errors = run(capsys, "convert", tmp_path, tmp_path / "out", "--quiet")
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "a.bvh").write_text("HIERARCHY\nROOT a\n{\n")
+    status, text, errors = run(capsys, "convert", folder, tmp_path / "out", "--quiet")
     assert (status, text) == (1, "") and errors.count("\n") == 1
     assert "a.bvh: ends where" in errors and not (tmp_path / "out").exists()
     status, _, errors = run(capsys, "info", tmp_path / "absent")
     assert status == 1 and "absent: cannot be opened" in errors
-    assert run(capsys, "convert", tmp_path, tmp_path / "o", "--max-persons", 0)[0] == 1
+    status, _, errors = run(capsys, "convert", folder, tmp_path / "o", "--max-persons", 0)
+    assert status == 1 and errors.startswith("--max-persons")
 
 
 def test_options_reach_the_reader(tmp_path, capsys):

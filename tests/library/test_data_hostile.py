@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import math
@@ -13,6 +14,7 @@ import threading
 import warnings
 import zipfile
 import zlib
+from collections import OrderedDict
 
 import numpy as np
 import pytest
@@ -322,7 +324,7 @@ class Calls:
         (np.load, ("canary",), "numpy.load"),
     ],
 )
-@pytest.mark.parametrize("protocol", [0, 2, 4])
+@pytest.mark.parametrize("protocol", [0, 2, 5])
 def test_pickles_call_nothing(tmp_path, monkeypatch, call, arguments, named, protocol):
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "a.pkl"
@@ -335,6 +337,8 @@ def test_pickles_call_nothing(tmp_path, monkeypatch, call, arguments, named, pro
 
 
 NDARRAY = b"cnumpy\nndarray\n"
+FROMBUFFER = b"cnumpy.core.numeric\n_frombuffer\n("
+UINT8 = b"cnumpy\ndtype\n(U\x02u1tR"
 
 
 @pytest.mark.parametrize(
@@ -358,8 +362,17 @@ NDARRAY = b"cnumpy\nndarray\n"
         (b"N", "ends before its last opcode"),
         (b"", "ends before its last opcode"),
         (b"}" * 5_000 + b".", "holds more than"),
+        (b"cnumpy.core.multiarray\n_reconstruct\n(" + NDARRAY + b"(K\x00tU\x01btR(K\x01(K\x01t"
+         + UINT8 + b"\x89X\x02\x00\x00\x00\xc4\x80tb.", "no pickle of plain data"),
+        (FROMBUFFER + b"U\x01a" + UINT8 + b"K\x01\x85U\x01CtR.", "an array without its bytes"),
+        (FROMBUFFER + b"N" + UINT8 + b"K\x00\x85U\x01CtR.", "an array of objects"),
+        (FROMBUFFER + b"C\x01aNK\x01\x85U\x01CtR.", "an array without dtype"),
+        (FROMBUFFER + b"C\x01a" + UINT8 + b"K\x02\x85U\x01CtR.", "an array of shape (2,) with 1"),
+        (FROMBUFFER + b"C\x01a" + UINT8 + b"K\x01\x85U\x01AtR.", "an array in another order"),
+        (FROMBUFFER + b"C\x01a" + UINT8 + b"K\x01\x85U\x01KK\x01\x85tR.", "another order of axes"),
+        (FROMBUFFER + b"C\x01a" + UINT8 + b"K\x01\x85U\x01C}tR.", "an array in another order"),
     ],
-    ids=range(17),
+    ids=range(25),
 )  # fmt: skip
 def test_pickles_ask_for_nothing(tmp_path, monkeypatch, data, message):
     monkeypatch.setattr("skelfreq.data.pickles._MAX_OBJECTS_BYTES", 100 * 1000)
@@ -401,9 +414,16 @@ def test_pickles_hold_plain_data_only(tmp_path, value):
         read_pickle(path)
 
 
-@pytest.mark.parametrize("protocol", range(5))
+@pytest.mark.parametrize("protocol", range(6))
 def test_pickled_arrays(tmp_path, protocol):
+    strided = np.arange(24.0).reshape(2, 3, 4).transpose(1, 0, 2)
+    fixed = np.arange(5, dtype=np.int16)
+    fixed.flags.writeable = False
     arrays = [
+        strided,
+        strided[:, :, ::2],
+        np.array(7.0),
+        fixed,
         np.arange(6.0).reshape(2, 3),
         np.asfortranarray(np.arange(6, dtype=">i4").reshape(2, 3)),
         np.array([True, False]),
@@ -418,6 +438,53 @@ def test_pickled_arrays(tmp_path, protocol):
     for array, entry in zip(arrays, found["a"], strict=True):
         assert entry.array().dtype == array.dtype and np.array_equal(entry.array(), array)
     assert found["n"] == [1.5, -3, True] and found["t"] == ("x", None)
+
+
+# One annotation, written by numpy 1.26.4 with protocol 5.
+NUMPY_1 = """
+gAWVJQEAAAAAAAB9lCiMCGtleXBvaW50lIwSbnVtcHkuY29yZS5udW1lcmljlIwLX2Zyb21idWZmZXKUk5QolhgAAAAAAAAAAAAA
+PABAAEIARABFAEYARwBIgEgASYBJlIwFbnVtcHmUjAVkdHlwZZSTlIwCZjKUiYiHlFKUKEsDjAE8lE5OTkr/////Sv////9LAHSU
+YihLAUsCSwNLAnSUjAFDlHSUUpSMDmtleXBvaW50X3Njb3JllGgEKJYYAAAAAAAAAAAAAAAAAEBAAACAPwAAgEAAAABAAACgQJRo
+CIwCZjSUiYiHlFKUKEsDaAxOTk5K/////0r/////SwB0lGJLAUsCSwOHlIwBRpR0lFKUjAVsYWJlbJRLBIwJZnJhbWVfZGlylIwB
+YZR1Lg==
+"""
+
+
+def test_a_pickle_of_protocol_5_by_numpy_1(tmp_path):
+    path = tmp_path / "a.pkl"
+    path.write_bytes(base64.b64decode(NUMPY_1))
+    clip = read(path)[0]
+    assert clip.joints[:, 0].tolist() == np.arange(12.0).reshape(2, 3, 2).tolist()
+    assert clip.confidence[:, 0].tolist() == np.arange(6.0).reshape(2, 3).tolist()
+    assert (clip.name, clip.label) == ("a", 4)
+
+
+def test_buffers_keep_the_length_that_was_checked(tmp_path):
+    path = tmp_path / "a.pkl"
+    data = bytearray(pickle.dumps([np.arange(8, dtype=np.uint8)], 5))
+    start = data.index(b"(\x96") + 1
+    # The buffer is object 4 of the memo: what follows the array would append to it.
+    for appended in (b"h\x04K\x01a0", b"h\x04(K\x01K\x02e0"):
+        path.write_bytes(bytes(data[:-1]) + appended + b".")
+        with pytest.raises(SkeletonFormatError, match=r"no pickle of plain data: .*export"):
+            read_pickle(path)
+    # One byte more than there is, and 2^60.
+    for length in (len(data), 1 << 60):
+        path.write_bytes(data[: start + 1] + struct.pack("<Q", length) + data[start + 9 :])
+        with pytest.raises(SkeletonFormatError, match=f"declares {length} bytes, which are not"):
+            read_pickle(path)
+    outside = pickle.dumps(np.arange(8), 5, buffer_callback=lambda buffer: None)
+    path.write_bytes(outside)
+    with pytest.raises(SkeletonFormatError, match="the pickle has the opcode"):
+        read_pickle(path)
+
+
+def test_the_remedy_for_other_objects(tmp_path):
+    path = tmp_path / "a.pkl"
+    for value in (np.str_("name"), np.array(["name"]), OrderedDict(a=1)):
+        path.write_bytes(pickle.dumps(value))
+        with pytest.raises(SkeletonFormatError, match=r"str\(x\).*tolist\(\).*dict\(x\)"):
+            read_pickle(path)
 
 
 def test_a_pickle_that_repeats_one_clip_gives_an_error(tmp_path):
@@ -503,7 +570,7 @@ def test_clips_that_would_be_huge(tmp_path):
         lines += ["1", f"{frame} 0 1 1 1 1 0 0 0 2", "25", *["1 2 3 4 5 6 7 8 9 10 11 2"] * 25]
     path = tmp_path / "S001C001P001R001A001.skeleton"
     path.write_text("\n".join(lines))
-    with pytest.raises(SkeletonFormatError, match="3000 frames of 3000 persons would need"):
+    with pytest.raises(SkeletonFormatError, match="3000 frames of 224 persons would need"):
         read(path)
 
 
