@@ -146,7 +146,8 @@ class FreqEnhance(nn.Module):
     def _warn_of_rounded_edges(self, maker: str) -> None:
         n, bands = self.length, self.num_bands
         # The release truncates an fp32 linspace.
-        rounded = torch.linspace(0, n - 1, bands + 1, device=CPU).to(torch.int64).tolist()
+        points = torch.linspace(0, n - 1, bands + 1, dtype=torch.float32, device=CPU)
+        rounded = points.to(torch.int64).tolist()
         exact = edges_of(n, bands, "released", CPU).tolist()
         for i, (edge, right) in enumerate(zip(rounded, exact, strict=True)):
             if edge != right:

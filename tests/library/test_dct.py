@@ -419,7 +419,7 @@ def test_lengths_follow_the_device_of_x() -> None:
 
 # --- Errors -------------------------------------------------------------------------------------
 
-X = torch.zeros(2, 3, 6)
+X = torch.zeros(2, 3, 6, dtype=torch.float32)
 ERRORS = [
     (
         {"x": X, "norm": "orthonormal"},
@@ -436,7 +436,7 @@ ERRORS = [
     ({"x": torch.tensor(1.0)}, ValueError, ["dim", "()"]),
     ({"x": torch.zeros(2, 0)}, ValueError, ["x", "at least 1", "dim=1", "0"]),
     ({"x": X, "lengths": [6, 6]}, TypeError, ["lengths", "list", "tensor"]),
-    ({"x": X, "lengths": torch.tensor([6.0, 6.0])}, TypeError, ["lengths", "float32", "integer"]),
+    ({"x": X, "lengths": torch.tensor([6.0, 6.0])}, TypeError, ["lengths", "float", "integer"]),
     ({"x": X, "lengths": torch.tensor([True, True])}, TypeError, ["lengths", "bool", "integer"]),
     ({"x": X, "lengths": torch.tensor([6])}, ValueError, ["lengths", "(2,)", "(1,)"]),
     ({"x": X, "lengths": torch.tensor([[6, 6]])}, ValueError, ["lengths", "(2,)", "(1, 2)"]),

@@ -191,7 +191,7 @@ def test_log_amplitude_in_half_precision(dtype: torch.dtype) -> None:
 
 # --- Errors -------------------------------------------------------------------------------------
 
-BINS = torch.zeros(2, 4)
+BINS = torch.zeros(2, 4, dtype=torch.float32)
 
 
 @pytest.mark.parametrize(
