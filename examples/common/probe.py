@@ -1,28 +1,27 @@
-"""What an encoder is worth: linear probe, nearest neighbours, fine-tuning with few labels."""
+"""What a frozen encoder is worth: linear probe and nearest neighbours."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
+import numpy as np
 import torch
-import torch.nn.functional as nnf
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from torch import Tensor, nn
-from tqdm import tqdm
+from torch import Tensor
 
+from examples.data.augment import turn
 from examples.data.task import Labelled
 
 PROBE_C = 0.1  # inverse regularisation of the linear probe, chosen on validation subjects
-NEIGHBOURS = 5
+HELD_OUT = 1 / 3  # share of the folds that C is chosen on, where there are more than two
 
 
 @torch.no_grad()
 def features(embed: Callable[[Tensor], Tensor], clips: Tensor, device: torch.device) -> Tensor:
-    """Embed clips in batches: [n, width] on the CPU."""
+    """Embed clips in batches: [n, ...] on the CPU."""
     return torch.cat([embed(part.to(device)).cpu() for part in clips.split(128)])
 
 
@@ -32,67 +31,66 @@ def probe(
     test: Labelled,
     device: torch.device,
     *,
-    neighbours: bool = False,
+    poolings: Mapping[str, Callable[[Tensor], Tensor]] | None = None,
+    strengths: Sequence[float] = (PROBE_C,),
+    turns: Sequence[float] = (0.0,),
+    neighbours: int = 0,
 ) -> dict[str, float]:
-    """Accuracy of a logistic regression and, if wanted, of 5 nearest neighbours (cosine)."""
-    x, test_x = (features(embed, part.clips, device).double().numpy() for part in (train, test))
-    models = {"linear probe": LogisticRegression(C=PROBE_C, max_iter=1000)}
-    if neighbours:
-        models["kNN"] = KNeighborsClassifier(NEIGHBOURS, metric="cosine", weights="distance")
-    fitted = {k: make_pipeline(StandardScaler(), m).fit(x, train.labels) for k, m in models.items()}
-    return {name: float(model.score(test_x, test.labels)) for name, model in fitted.items()}
+    """Accuracy of a logistic regression and, if wanted, of nearest neighbours (cosine).
 
-
-def take_labels(labels: Tensor, share: float, generator: torch.Generator) -> Tensor:
-    """Indices of a share of the clips, classes as even as the count allows."""
-    if not 0 < share <= 1:
-        raise ValueError(f"labels must be a share in (0, 1], got {share}.")
-    count = max(round(share * len(labels)), 1)
-    order = torch.randperm(len(labels), generator=generator)
-    classes = labels.unique()
-    classes = classes[torch.randperm(len(classes), generator=generator)]
-    # Rank of each clip inside its class, then the class: the first ones take turns.
-    turns = [
-        (rank, position, int(index))
-        for position, label in enumerate(classes)
-        for rank, index in enumerate(order[labels[order] == label])
-    ]
-    return torch.tensor([index for _, _, index in sorted(turns)[:count]])
-
-
-def fine_tune(
-    model: nn.Module,
-    groups: list[dict[str, object]],
-    inputs: Callable[[Tensor, torch.Generator, int], Tensor],
-    train: Labelled,
-    *,
-    steps: int,
-    batch_size: int,
-    seed: int,
-    quiet: bool = False,
-) -> None:
-    """Train a classifier in place; ``groups`` give each parameter its ``base`` learning rate.
-
-    ``inputs(clips, generator, step)`` makes what the model is called with. Labels are smoothed.
+    Parameters
+    ----------
+    embed : callable
+        Clips [N, 3, T, V] → features, [N, F] after pooling.
+    train, test : Labelled
+        Clips and labels.
+    device : torch.device
+        Where ``embed`` runs.
+    poolings : mapping, optional
+        Name → function of the features; every pooling has scores of its own.
+    strengths : sequence of float
+        Values of C, inverse regularisation. Of several, that is taken which is best on a part of
+        the training clips: the last camera where there are several, else a third of the subjects.
+    turns : sequence of float
+        Angles in degrees: training clips are embedded as often, turned about the vertical.
+    neighbours : int
+        k of the nearest neighbours; 0 leaves them out.
     """
-    generator = torch.Generator().manual_seed(seed)
-    optimizer = torch.optim.AdamW(groups)
-    device = next(model.parameters()).device
-    warmup = max(steps // 10, 1)
-    size = min(batch_size, len(train))
-    order = torch.empty(0, dtype=torch.long)
-    model.train()
-    for step in tqdm(range(steps), "fine-tuning", unit="step", leave=False, disable=quiet):
-        if len(order) < size:
-            order = torch.cat([order, torch.randperm(len(train), generator=generator)])
-        batch, order = order[:size], order[size:]
-        progress = max(step - warmup, 0) / max(steps - warmup, 1)
-        factor = min((step + 1) / warmup, (1 + math.cos(math.pi * progress)) / 2)
-        for group in optimizer.param_groups:
-            group["lr"] = group["base"] * factor
-        scores = model(inputs(train.clips[batch], generator, step))
-        loss = nnf.cross_entropy(scores, train.labels[batch].to(device), label_smoothing=0.1)
-        optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
+    turned = [turn(train.clips, angle) if angle else train.clips for angle in turns]
+    found, found_test = (
+        features(embed, torch.cat(turned), device),
+        features(embed, test.clips, device),
+    )
+    labels, held = train.labels.repeat(len(turns)).numpy(), held_out(train).repeat(len(turns))
+    scores = {}
+    for name, pooling in (poolings or {"": lambda x: x}).items():
+        x, test_x = (pooling(part).numpy() for part in (found, found_test))
+        strength = strengths[0]
+        if len(strengths) > 1:
+            rest = ~held.numpy()
+            right = [
+                float(_regression(c).fit(x[rest], labels[rest]).score(x[~rest], labels[~rest]))
+                for c in strengths
+            ]
+            strength = strengths[int(np.argmax(right))]
+        models = {"linear probe": _regression(strength)}
+        if neighbours:
+            nearest = KNeighborsClassifier(neighbours, metric="cosine", weights="distance")
+            models["kNN"] = make_pipeline(StandardScaler(), nearest)
+        for title, model in models.items():
+            score = model.fit(x, labels).score(test_x, test.labels)
+            scores[f"{title}, {name}" if name else title] = float(score)
+    return scores
+
+
+def held_out(train: Labelled) -> Tensor:
+    """Which training clips are held out for a choice: whole folds, the last third of them."""
+    folds = torch.arange(len(train)) % 3 if train.folds is None else train.folds
+    values = folds.unique()
+    if len(values) < 2:
+        values = (folds := torch.arange(len(train)) % 3).unique()
+    return torch.isin(folds, values[-max(round(HELD_OUT * len(values)), 1) :])
+
+
+def _regression(strength: float) -> object:
+    return make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=1000))

@@ -116,6 +116,7 @@ def load_file(
         layout=clips.layout.name,
         source=f"{path.name}, {chosen}",
         dropped=tuple(dropped),
+        cameras=columns.cameras[rows],
     )
 
 

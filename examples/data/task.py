@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +14,8 @@ from torch import Tensor
 
 from examples.data import load
 from examples.data.body import centre_frames, face_forward
-from examples.data.clips import normalise, resample_clips
-from skelfreq.skeletons import get_layout
+from examples.data.clips import bone_length, normalise, resample_clips
+from skelfreq.skeletons import SkeletonLayout, convert_layout, get_layout
 
 BONES = 1.6
 
@@ -25,6 +26,10 @@ class Labelled:
 
     clips: Tensor
     labels: Tensor
+    # By what a part is held out for choosing: the camera where there are several, or the subject.
+    folds: Tensor | None = None
+    # Clips of one take by several cameras have the same number.
+    takes: Tensor | None = None
 
     def __len__(self) -> int:
         """Return the number of clips."""
@@ -47,6 +52,8 @@ def load_task(
     frames: int,
     *,
     body_frame: bool = False,
+    path: bool = False,
+    layout: str = "",
     validate: Sequence[int] | None = None,
     **options: Any,
 ) -> Task:
@@ -63,6 +70,10 @@ def load_task(
         Frames of every clip.
     body_frame : bool
         Also put the hips of every frame to the origin and turn every clip to face forward.
+    path : bool
+        With ``body_frame``: add the way of the hips, less its mean, as one more joint.
+    layout : str
+        Bring the joints into this order; by default they stay in that of the data.
     validate : sequence of int, optional
         Training subjects to test on, for choosing settings; the test subjects are then left out.
     **options
@@ -74,7 +85,7 @@ def load_task(
         If a part has no clips, or as the reader raises.
     """
     clips = load(data, **options)
-    layout = get_layout(clips.layout)
+    target = get_layout(layout or clips.layout)
     train, test = clips.train, ~clips.train
     if validate is not None:
         test = train & np.isin(clips.groups, list(validate))
@@ -85,12 +96,34 @@ def load_task(
             raise ValueError(f"{clips.source}: no {name} clips are left, validate={validate}.")
         subset = clips.subset(mask)
         x = resample_clips(subset, frames)
-        if body_frame:
-            x = face_forward(centre_frames(x, layout), layout)
-        x = normalise(x, layout, scale="bones") / BONES
-        parts.append(Labelled(x, torch.from_numpy(subset.labels)))
+        if layout:
+            x = convert_layout(x, clips.layout, target)
+        x = _brought_to_form(x, target, body_frame, path)
+        cameras = subset.cameras
+        several = cameras is not None and len(np.unique(cameras)) > 1
+        folds = torch.from_numpy(cameras if several else subset.groups)
+        parts.append(Labelled(x, torch.from_numpy(subset.labels), folds, _takes(subset.names)))
     description = (
         f"{clips.source}: {train.sum()} training and {test.sum()} test clips, "
         f"{len(clips.class_names)} classes, {len(clips.dropped)} clips dropped"
     )
-    return Task(*parts, clips.layout, clips.class_names, description)
+    return Task(*parts, target.name, clips.class_names, description)
+
+
+def _brought_to_form(x: Tensor, layout: SkeletonLayout, body_frame: bool, path: bool) -> Tensor:
+    if not body_frame:
+        return normalise(x, layout, scale="bones") / BONES
+    centred = centre_frames(x, layout)
+    hips = (x - centred)[..., :1]
+    size = BONES * bone_length(x, layout)
+    hips = (hips - hips.mean(2, keepdim=True)) / torch.where(size > 1e-8, size, 1.0)
+    # The angle is that of the body; the way of the hips is turned with it.
+    turned = face_forward(torch.cat([centred, hips], -1), layout)
+    body = normalise(turned[..., :-1], layout, scale="bones") / BONES
+    return torch.cat([body, turned[..., -1:]], -1) if path else body
+
+
+def _takes(names: Sequence[str]) -> Tensor:
+    """Number the takes: names without the camera, ``_v02`` in NW-UCLA and ``C002`` in NTU."""
+    takes = [re.sub(r"_v\d+$|C\d{3}", "", name) for name in names]
+    return torch.from_numpy(np.unique(takes, return_inverse=True)[1].astype(np.int64))

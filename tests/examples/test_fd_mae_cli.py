@@ -92,7 +92,7 @@ def test_ctrgcn_archives_run(tmp_path: Path) -> None:
     path = tmp_path / "NTU60_CS.npz"
     np.savez(path, x_train=x[train], y_train=y[train], x_test=x[~train], y_test=y[~train])
     flags = [*TINY, "--epochs", "1", "--rows", "fd-mae", "--data", str(path), "--config", "small"]
-    flags += ["--label-shares", "0.5", "1", "--fine-tuning-steps", "2", "--no-linear"]
+    flags += ["--label-shares", "0.5", "1", "--fine-tuning-steps", "2", "--evaluate"]
     assert main([*flags, "--out", str(tmp_path / "runs")]) == 0
     table = json.loads((only_folder(tmp_path / "runs") / "table.json").read_text())
     assert list(table["FD-MAE"]) == ["fine-tuning, 50% of labels", "fine-tuning"]
@@ -110,7 +110,7 @@ def test_ctrgcn_archives_run(tmp_path: Path) -> None:
         (["--lr", "nan"], "lr must be above 0, got nan"),
         (["--width", "1000000000"], "width must be a finite number up to 1e+06"),
         (["--rows", "fd"], "--rows must be of untrained, plain"),
-        (["--label-shares", "2"], "labels must be a share in (0, 1], got 2.0"),
+        (["--label-shares", "2"], "share must lie above 0 and at most at 1, got 2.0"),
         (["--workers", "2", "--devices", "2"], "--workers above 1 does not go with --devices"),
     ],
 )

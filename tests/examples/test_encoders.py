@@ -1,0 +1,164 @@
+"""Poolings, the choice of C, held-out clips and turned clips of the probes."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as nnf
+from torch import Tensor
+
+from examples.common.probe import held_out, probe
+from examples.common.runs import Cell
+from examples.data.augment import turn
+from examples.data.body import centre_frames
+from examples.data.clips import resample_clips
+from examples.data.synthetic import synthetic_ntu25
+from examples.data.task import BONES, Labelled, load_task
+from examples.encoders.contrast import contrast, partners
+from examples.encoders.pooling import POOLINGS, pool
+from examples.fd_mae.config import Config
+from examples.fd_mae.train import build
+from skelfreq.functional import dct_matrix
+from skelfreq.skeletons import get_layout
+
+CPU = torch.device("cpu")
+
+
+def waves(count: int = 60) -> Labelled:
+    """Three classes by rate; everything else is chance."""
+    generator = torch.Generator().manual_seed(0)
+    time = torch.arange(16.0).view(1, 1, 16, 1) / 16
+    labels = torch.arange(count) % 3
+    shift = torch.rand(count, 3, 1, 5, generator=generator)
+    clips = torch.sin(2 * torch.pi * ((labels + 1).view(-1, 1, 1, 1) * time + shift))
+    return Labelled(clips, labels, torch.arange(count) // (count // 4))
+
+
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_poolings_keep_what_they_name(pooling: str) -> None:
+    x = torch.randn(2, 3, 8, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    mean = x.numpy().mean(2)
+    expected = {
+        "all": mean.mean(-1),
+        "mean": mean,
+        "mean+max": np.concatenate([mean, x.numpy().max(2)], 1),
+        "mean+deviation": np.concatenate([mean, x.numpy().std(2)], 1),
+    }
+    if pooling in expected:
+        np.testing.assert_allclose(pool(x, pooling), expected[pooling].reshape(2, -1), rtol=1e-12)
+
+
+def test_frequency_poolings_of_a_cosine() -> None:
+    wave = math.sqrt(8 / 2) * 0.5 * dct_matrix(8, dtype=torch.float64)[5]  # amplitude 0.5
+    x = 1 + wave.view(1, 1, 8, 1)
+    slow, mean = torch.zeros(1, dtype=torch.float64), torch.ones(1, dtype=torch.float64)
+    expected = torch.stack([mean, slow, mean / 2], 1)
+    torch.testing.assert_close(pool(x, "bands"), expected)
+    # Two coefficients, and the amplitude of the other six.
+    expected[0, 0] = math.sqrt(8)
+    torch.testing.assert_close(pool(x, "coefficients"), expected)
+
+
+def test_an_unknown_pooling_is_named() -> None:
+    with pytest.raises(ValueError, match=r"pooling must be one of all, mean, .* got 'median'"):
+        pool(torch.zeros(1, 1, 4, 1), "median")
+
+
+def test_held_out_are_whole_folds() -> None:
+    folds = torch.tensor([1, 3, 5, 7, 9, 1, 9])
+    labelled = Labelled(torch.zeros(7, 3, 4, 2), torch.zeros(7), folds)
+    assert held_out(labelled).tolist() == [fold >= 7 for fold in folds.tolist()]
+    cameras = Labelled(torch.zeros(4, 3, 4, 2), torch.zeros(4), torch.tensor([1, 2, 2, 1]))
+    assert held_out(cameras).tolist() == [False, True, True, False]
+    none = Labelled(torch.zeros(6, 3, 4, 2), torch.zeros(6))
+    assert held_out(none).tolist() == [False, False, True] * 2
+
+
+def test_the_probe_chooses_c_without_the_test_clips() -> None:
+    train, test = waves(), waves()
+    noisy = Labelled(test.clips, test.labels.roll(1))
+    options = {"strengths": (1e-6, 1.0), "poolings": {"bands": lambda x: pool(x, "bands")}}
+    right = probe(Tensor.contiguous, train, test, CPU, neighbours=1, **options)
+    assert right == {"linear probe, bands": 1.0, "kNN, bands": 1.0}
+    # With every test label wrong the choice stays the same.
+    assert probe(Tensor.contiguous, train, noisy, CPU, **options) == {"linear probe, bands": 0.0}
+
+
+def test_turned_training_clips_teach_other_headings() -> None:
+    labels = torch.arange(40) % 2
+    ahead = torch.tensor([1.0, 0.0, 0.0]).view(1, 3, 1, 1).expand(40, 3, 4, 1)
+    quarter = labels.view(-1, 1, 1, 1).bool()
+    x = torch.where(quarter, turn(ahead, 90.0), ahead)
+    x = x + 0.05 * torch.randn(x.shape, generator=torch.Generator().manual_seed(0))
+    train, test = Labelled(x, labels), Labelled(turn(x, 60.0), labels)
+    options = {"poolings": {"": lambda c: pool(c, "mean")}, "strengths": (10.0,)}
+    # Seen from one side, what stands at 60 degrees is nearer to 90 than to 0.
+    assert probe(Tensor.contiguous, train, test, CPU, **options)["linear probe"] < 0.7
+    turned = probe(Tensor.contiguous, train, test, CPU, turns=(0.0, 60.0), **options)
+    assert turned["linear probe"] == 1.0
+
+
+@pytest.mark.parametrize("vertical", [1, 2])
+def test_turn_is_a_rotation_about_the_vertical(vertical: int) -> None:
+    x = torch.randn(2, 3, 4, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    there = turn(x, 25.0, vertical=vertical)
+    torch.testing.assert_close(there[:, vertical], x[:, vertical])
+    torch.testing.assert_close(there.norm(dim=1), x.norm(dim=1))
+    torch.testing.assert_close(turn(there, -25.0, vertical=vertical), x)
+    assert not torch.allclose(there, x)
+
+
+def test_the_path_is_the_way_of_the_hips() -> None:
+    task = load_task("synthetic", 8, body_frame=True, path=True)
+    plain = load_task("synthetic", 8, body_frame=True)
+    assert torch.equal(task.train.clips[..., :-1], plain.train.clips)
+    clips = synthetic_ntu25()
+    layout = get_layout(clips.layout)
+    x = resample_clips(clips.subset(clips.train), 8)
+    hips = (x - centre_frames(x, layout))[..., 0]
+    hips = hips - hips.mean(2, keepdim=True)
+    bones = torch.stack([x[..., a] - x[..., b] for a, b in layout.edges], -1)
+    size = BONES * bones.norm(dim=1).mean((1, 2)).view(-1, 1)
+    # Lengths and heights do not depend on the heading.
+    found = task.train.clips[..., -1]
+    torch.testing.assert_close(found.norm(dim=1), hips.norm(dim=1) / size, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(found[:, 1], hips[:, 1] / size, atol=1e-5, rtol=1e-4)
+
+
+def test_tasks_come_in_another_joint_order() -> None:
+    task = load_task("synthetic", 8, body_frame=True, path=True, layout="common20")
+    assert task.layout == "common20"
+    assert task.train.clips.shape[1:] == (3, 8, 21)
+
+
+def test_partners_are_the_other_clips_of_the_take() -> None:
+    assert partners(torch.tensor([4, 2, 4, 7, 2, 4])).tolist() == [2, 4, 5, 3, 1, 0]
+
+
+def test_contrast_brings_the_clips_of_a_take_together() -> None:
+    generator = torch.Generator().manual_seed(0)
+    takes = torch.arange(12).repeat_interleave(2)
+    one = 3 + torch.randn(12, 3, 1, 5, generator=generator).repeat_interleave(2, 0)
+    clips = one + torch.randn(24, 3, 16, 5, generator=generator)
+    train = Labelled(clips, torch.zeros(24, dtype=torch.long), takes=takes)
+    config = Config(
+        frames=8, width=16, depth=1, heads=2, decoder_width=16, ssfrm_width=8, contrast_epochs=20,
+        batch_size=12, contrast_width=8, contrast_lr=5e-3,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    encoder = build(config, 5).encoder
+    before = {name: value.clone() for name, value in encoder.state_dict().items()}
+
+    def margin() -> float:
+        """How much nearer a clip is to its partner than to the rest."""
+        x = nnf.normalize(pool(encoder.clip_features(clips), "bands").detach(), dim=1)
+        similar, same = x @ x.T, takes.unsqueeze(1) == takes
+        return float(similar[same].mean() - similar[~same].mean())
+
+    plain = margin()
+    assert contrast(config, encoder, train, Cell(quiet=True)) is encoder
+    assert margin() > 1.5 * plain
+    assert all(not torch.equal(before[name], v) for name, v in encoder.state_dict().items())
