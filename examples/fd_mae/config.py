@@ -107,12 +107,11 @@ STUDY = {
     "ntu60": {"label_shares": (0.01, 0.1, 1.0)},
 }
 _NONE = {"epochs": 0, "weights": ""}
+_NOTHING = {"contrast_epochs": 0, "label_shares": (), **_NONE}
 _PLAIN = {"dual_path": False, "frequency": False, "multi_tube": False}
 # In the order of the letter's Table IV.
 ROWS = {
-    "coordinates": Row(
-        "coordinates, no network", {"coordinates": True, "contrast_epochs": 0, **_NONE}
-    ),
+    "coordinates": Row("coordinates, no network", {"coordinates": True, **_NOTHING}),
     "untrained": Row("untrained encoder", {"contrast_epochs": 0, **_NONE}),
     "contrast": Row("contrast alone", _NONE),
     "shipped": Row("shipped encoder", {"epochs": 0, "contrast_epochs": 0}),
