@@ -71,7 +71,8 @@ def load_task(
     body_frame : bool
         Also put the hips of every frame to the origin and turn every clip to face forward.
     path : bool
-        With ``body_frame``: add the way of the hips, less its mean, as one more joint.
+        With ``body_frame``: the hips stay at the origin, and their way from the first frame on is
+        one more joint.
     layout : str
         Bring the joints into this order; by default they stay in that of the data.
     validate : sequence of int, optional
@@ -114,13 +115,13 @@ def _brought_to_form(x: Tensor, layout: SkeletonLayout, body_frame: bool, path: 
     if not body_frame:
         return normalise(x, layout, scale="bones") / BONES
     centred = centre_frames(x, layout)
+    if not path:
+        return normalise(face_forward(centred, layout), layout, scale="bones") / BONES
     hips = (x - centred)[..., :1]
-    size = BONES * bone_length(x, layout)
-    hips = (hips - hips.mean(2, keepdim=True)) / torch.where(size > 1e-8, size, 1.0)
     # The angle is that of the body; the way of the hips is turned with it.
-    turned = face_forward(torch.cat([centred, hips], -1), layout)
-    body = normalise(turned[..., :-1], layout, scale="bones") / BONES
-    return torch.cat([body, turned[..., -1:]], -1) if path else body
+    turned = face_forward(torch.cat([centred, hips - hips[:, :, :1]], -1), layout)
+    size = BONES * bone_length(x, layout)
+    return turned / torch.where(size > 1e-8, size, 1.0)
 
 
 def _takes(names: Sequence[str]) -> Tensor:

@@ -1,8 +1,8 @@
 """Write the tables of ``docs/results.md`` from the files of studies.
 
-``python -m examples.encoders.results`` renews every table that follows a line like
-``<!-- study nwucla: linear probe* -->``; the words after the colon are patterns of columns, with a
-comma between two. ``... add RUN STUDY`` first copies the results of a run folder.
+``python -m examples.encoders.results`` renews every table below a line like
+``<!-- study nwucla: linear probe -->``: all scores of that study whose name begins so, mean ±
+deviation over the seeds. ``... add RUN STUDY`` first copies the results of a run folder.
 """
 
 from __future__ import annotations
@@ -10,13 +10,12 @@ from __future__ import annotations
 import json
 import re
 import sys
-from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 from examples.common.runs import read_scores, write
 from examples.common.tables import markdown, mean_and_spread
-from examples.fd_mae.config import ROWS
+from examples.fd_mae.config import CONTRASTED, ROWS
 
 ROOT = Path(__file__).resolve().parents[2]
 STUDIES, PAGE = ROOT / "examples" / "fd_mae" / "studies", ROOT / "docs" / "results.md"
@@ -33,16 +32,17 @@ def add(run: Path, study: str) -> None:
         write(folder / f"{row}-{seed}.json", text.encode())
 
 
-def table(study: str, patterns: list[str]) -> str:
-    """Return mean ± deviation over the seeds of one study; a lone seed has no deviation."""
-    found: dict[str, dict[str, list[float]]] = {}
+def table(study: str, kind: str) -> str:
+    """Return mean ± deviation over the seeds; a lone seed has no deviation."""
     results = [read_scores(path) for path in sorted((STUDIES / study).glob("*.json"))]
-    order = list(ROWS)
+    order, found = list(ROWS), dict[str, dict[str, list[float]]]()
     for result in sorted(results, key=lambda result: order.index(result["row"])):
-        for column, value in result["scores"].items():
-            if any(fnmatch(column, pattern) for pattern in patterns):
-                row = found.setdefault(ROWS[result["row"]].title, {})
-                row.setdefault(column, []).append(value)
+        for name, value in sorted(result["scores"].items(), key=_after_contrast):
+            title = ROWS[result["row"]].title + " + contrast" * _after_contrast((name, value))
+            column = name.removeprefix(CONTRASTED)
+            if column.startswith(kind):
+                short = column.removeprefix(kind).lstrip(", ") or "mean over all"
+                found.setdefault(title, {}).setdefault(short, []).append(value)
     rows: dict[str, dict[str, Any]] = {
         title: {c: mean_and_spread(v) if len(v) > 1 else v[0] for c, v in row.items()}
         for title, row in found.items()
@@ -50,9 +50,13 @@ def table(study: str, patterns: list[str]) -> str:
     return markdown(rows)
 
 
+def _after_contrast(score: tuple[str, float]) -> bool:
+    return score[0].startswith(CONTRASTED)
+
+
 def renewed(page: str) -> str:
     """Return a page with its tables written anew."""
-    return MARKER.sub(lambda found: f"{found[1]}{table(found[2], found[3].split(', '))}\n", page)
+    return MARKER.sub(lambda found: f"{found[1]}{table(found[2], found[3])}\n", page)
 
 
 if __name__ == "__main__":

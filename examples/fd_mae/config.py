@@ -10,6 +10,7 @@ from examples.common.settings import SUBJECTS, Settings, setting
 from examples.common.study import Row
 from examples.encoders.pooling import POOLINGS
 
+CONTRASTED = "after contrast: "  # before the names of scores
 SIGNALS = ("motion", "displacement", "position")
 
 

@@ -20,13 +20,11 @@ from examples.encoders.pooling import pool
 from examples.encoders.steps import augmented
 from examples.encoders.tuning import Classifier, fine_tune, layer_groups
 from examples.fd_mae import figures
-from examples.fd_mae.config import PRESETS, ROWS, STUDY, STUDY_ROWS, Config
+from examples.fd_mae.config import CONTRASTED, PRESETS, ROWS, STUDY, STUDY_ROWS, Config
 from examples.fd_mae.model import Encoder, MaskedAutoencoder
 from examples.fd_mae.train import Pretraining
 from skelfreq.functional import split_frames
 from skelfreq.skeletons import get_layout
-
-CONTRASTED = "after contrast: "
 
 
 def load(config: Config) -> tuple[Task, str, Iterable[Tensor]]:

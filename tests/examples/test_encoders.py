@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,15 +15,19 @@ from torch import Tensor
 
 from examples.common.probe import held_out, probe
 from examples.common.runs import Cell
+from examples.common.settings import from_dict
 from examples.data.augment import turn
 from examples.data.body import centre_frames
 from examples.data.clips import resample_clips
 from examples.data.synthetic import synthetic_ntu25
 from examples.data.task import BONES, Labelled, load_task
+from examples.encoders import results, shipped
 from examples.encoders.contrast import contrast, partners
 from examples.encoders.pooling import POOLINGS, pool
-from examples.fd_mae.config import Config
-from examples.fd_mae.train import build
+from examples.encoders.shipped import FOLDER, recipe
+from examples.fd_mae.__main__ import main
+from examples.fd_mae.config import CONTRASTED, PRESETS, Config
+from examples.fd_mae.train import Pretraining, build
 from skelfreq.functional import dct_matrix
 from skelfreq.skeletons import get_layout
 
@@ -113,17 +120,17 @@ def test_turn_is_a_rotation_about_the_vertical(vertical: int) -> None:
 
 def test_the_path_is_the_way_of_the_hips() -> None:
     task = load_task("synthetic", 8, body_frame=True, path=True)
-    plain = load_task("synthetic", 8, body_frame=True)
-    assert torch.equal(task.train.clips[..., :-1], plain.train.clips)
     clips = synthetic_ntu25()
     layout = get_layout(clips.layout)
+    body, found = task.train.clips[..., :-1], task.train.clips[..., -1]
+    pair = [layout.joints.index(f"{side} hip") for side in ("left", "right")]
+    assert body[..., pair].mean(-1).abs().max() < 1e-5
     x = resample_clips(clips.subset(clips.train), 8)
     hips = (x - centre_frames(x, layout))[..., 0]
-    hips = hips - hips.mean(2, keepdim=True)
+    hips = hips - hips[:, :, :1]
     bones = torch.stack([x[..., a] - x[..., b] for a, b in layout.edges], -1)
     size = BONES * bones.norm(dim=1).mean((1, 2)).view(-1, 1)
     # Lengths and heights do not depend on the heading.
-    found = task.train.clips[..., -1]
     torch.testing.assert_close(found.norm(dim=1), hips.norm(dim=1) / size, atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(found[:, 1], hips[:, 1] / size, atol=1e-5, rtol=1e-4)
 
@@ -162,3 +169,75 @@ def test_contrast_brings_the_clips_of_a_take_together() -> None:
     assert contrast(config, encoder, train, Cell(quiet=True)) is encoder
     assert margin() > 1.5 * plain
     assert all(not torch.equal(before[name], v) for name, v in encoder.state_dict().items())
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in FOLDER.glob("*.safetensors")))
+def test_a_shipped_encoder_is_what_its_recipe_says(name: str) -> None:
+    found = recipe(name)
+    assert (FOLDER / f"{name}.safetensors").stat().st_size <= 2_000_000
+    settings = from_dict(Config, found["settings"])
+    assert replace(PRESETS[name], seed=settings.seed, data="") == replace(settings, label_shares=())
+    assert len(found["data"]) == 16 and found["scores"]["linear probe, bands"] > 0.5
+    torch.manual_seed(1)
+    fresh = build(PRESETS[name], 21).encoder.state_dict()
+    loaded = build(replace(PRESETS[name], weights=name), 21).encoder.state_dict()
+    assert all(not torch.equal(fresh[key], value) for key, value in loaded.items())
+    assert all(bool(value.isfinite().all()) for value in loaded.values())
+
+
+def test_shipped_weights_are_named_and_fit() -> None:
+    with pytest.raises(ValueError, match=r"weights must be one of .*nwucla.*, got 'ucla'"):
+        build(replace(PRESETS["nwucla"], weights="ucla"), 21)
+    with pytest.raises(ValueError, match=r"weights 'nwucla' do not fit the settings"):
+        build(replace(PRESETS["nwucla"], weights="nwucla", width=32), 21)
+
+
+def test_one_line_evaluates_a_shipped_encoder(tmp_path: Path) -> None:
+    flags = ["--weights", "nwucla", "--evaluate", "linear", "--data", "synthetic"]
+    assert main([*flags, "--poolings", "bands", "--out", str(tmp_path)]) == 0
+    (folder,) = tmp_path.iterdir()
+    table = json.loads((folder / "table.json").read_text())
+    assert list(table) == ["untrained encoder", "shipped encoder"]
+    assert all(row["linear probe, bands"] > 0.3 for row in table.values())
+
+
+def test_a_finished_run_can_be_shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cell = Cell(tmp_path, quiet=True)
+    config = Config(
+        frames=8, width=16, depth=1, heads=2, decoder_width=16, ssfrm_width=8, epochs=1,
+        batch_size=30,
+    )  # fmt: skip
+    trained = Pretraining(config, waves().clips, cell).run().trained().encoder
+    result = {"row": "fd-mae", "settings": config.to_dict(), "data": "0" * 16}
+    result |= {"scores": {"linear probe": 0.5}, "versions": {}}
+    (tmp_path / "result.json").write_text(json.dumps(result))
+    monkeypatch.setattr(shipped, "FOLDER", tmp_path / "weights")
+    shipped.ship(tmp_path, "mine")
+    assert shipped.recipe("mine") == json.loads(json.dumps(result))
+    loaded = build(replace(config, weights="mine", seed=1), 5).encoder
+    for name, value in trained.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], value)
+
+
+def test_the_page_of_results_has_the_tables_of_the_studies() -> None:
+    page = results.PAGE.read_text()
+    assert page.count("<!-- study") == len(results.MARKER.findall(page)) > 0
+    assert results.renewed(page) == page
+
+
+def test_a_table_is_mean_and_deviation_of_its_study(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(results, "STUDIES", tmp_path / "studies")
+    for seed, score in enumerate((0.5, 0.6)):
+        cell = tmp_path / "run" / "fd-mae" / f"seed{seed}"
+        cell.mkdir(parents=True)
+        scores = {"linear probe": 0.2, "kNN": 0.1, f"{CONTRASTED}linear probe, bands": score}
+        (cell / "result.json").write_text(json.dumps({"row": "fd-mae", "scores": scores}))
+    results.add(tmp_path / "run", "some")
+    page = results.renewed("Text.\n\n<!-- study some: linear probe -->\n| old |\n\nMore.\n")
+    assert page == (
+        "Text.\n\n<!-- study some: linear probe -->\n"
+        "| | mean over all | bands |\n|---|---|---|\n"
+        "| FD-MAE | 20.0 ± 0.0 | – |\n| FD-MAE + contrast | – | 55.0 ± 7.1 |\n\nMore.\n"
+    )
