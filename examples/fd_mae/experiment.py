@@ -41,6 +41,8 @@ def load(config: Config) -> tuple[Task, str, Iterable[Tensor]]:
 def run(cell: Cell, task: Task) -> tuple[dict[str, float], dict[str, object]]:
     """Pre-train one row and evaluate its encoder."""
     config: Config = cell.settings
+    if cell.title == ROWS["shipped"].title and not config.weights:
+        raise ValueError("row shipped needs --weights, the name of an encoder.")
     network = Pretraining(config, task.train.clips, cell).run().trained()
     scores = probed(cell, network.encoder, task)
     for share in config.label_shares:
