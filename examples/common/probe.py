@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
+from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
 from examples.data.augment import turn
+from examples.data.protocols import few_labels
 from examples.data.task import Labelled
 
 PROBE_C = 0.1  # inverse regularisation of the linear probe, chosen on validation subjects
+DRAWS = 5  # of few labels
 HELD_OUT = 1 / 3  # share of the folds that C is chosen on, where there are more than two
 
 
@@ -35,6 +39,7 @@ def probe(
     strengths: Sequence[float] = (PROBE_C,),
     turns: Sequence[float] = (0.0,),
     neighbours: int = 0,
+    shares: Sequence[float] = (),
 ) -> dict[str, float]:
     """Accuracy of a logistic regression and, if wanted, of nearest neighbours (cosine).
 
@@ -55,6 +60,9 @@ def probe(
         Angles in degrees: training clips are embedded as often, turned about the vertical.
     neighbours : int
         k of the nearest neighbours; 0 leaves them out.
+    shares : sequence of float
+        Shares of the labels to fit with as well, class by class, the mean of ``DRAWS`` draws; C is
+        the middle one of ``strengths``, for few clips leave none for a choice.
     """
     turned = [turn(train.clips, angle) if angle else train.clips for angle in turns]
     found, found_test = (
@@ -68,18 +76,27 @@ def probe(
         strength = strengths[0]
         if len(strengths) > 1:
             rest = ~held.numpy()
+            scaled = _scaled().fit(x[rest])
+            seen, unseen = (scaled.transform(x[part]) for part in (rest, ~rest))
             right = [
-                float(_regression(c).fit(x[rest], labels[rest]).score(x[~rest], labels[~rest]))
+                _regression(c).fit(seen, labels[rest]).score(unseen, labels[~rest])
                 for c in strengths
             ]
             strength = strengths[int(np.argmax(right))]
-        models = {"linear probe": _regression(strength)}
+        scaled = _scaled().fit(x)
+        x, test_x = scaled.transform(x), scaled.transform(test_x)
+        models: dict[str, Any] = {"linear probe": _regression(strength)}
         if neighbours:
-            nearest = KNeighborsClassifier(neighbours, metric="cosine", weights="distance")
-            models["kNN"] = make_pipeline(StandardScaler(), nearest)
+            models["kNN"] = KNeighborsClassifier(neighbours, metric="cosine", weights="distance")
         for title, model in models.items():
             score = model.fit(x, labels).score(test_x, test.labels)
             scores[f"{title}, {name}" if name else title] = float(score)
+        for share in shares:
+            regression, right = _regression(strengths[len(strengths) // 2]), []
+            for draw in range(DRAWS):
+                few = few_labels(labels, np.ones(len(labels), bool), share=share, seed=draw)
+                right.append(regression.fit(x[few], labels[few]).score(test_x, test.labels))
+            scores[f"few labels, {name or 'all'}, {share:.0%}"] = float(np.mean(right))
     return scores
 
 
@@ -92,5 +109,11 @@ def held_out(train: Labelled) -> Tensor:
     return torch.isin(folds, values[-max(round(HELD_OUT * len(values)), 1) :])
 
 
-def _regression(strength: float) -> object:
-    return make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=1000))
+def _scaled() -> Pipeline:
+    # Of more features than clips a rotation keeps as many as there are clips: regression, and the
+    # order of neighbours, stay the same, for a fraction of the time.
+    return make_pipeline(StandardScaler(), PCA())
+
+
+def _regression(strength: float) -> LogisticRegression:
+    return LogisticRegression(C=strength, max_iter=1000)

@@ -73,6 +73,7 @@ class Config(Settings):
     poolings: tuple[str, ...] = setting(("all",), of=str, options=POOLINGS, help="of the tokens")
     strengths: tuple[float, ...] = setting((PROBE_C,), of=float, above=0)
     turns: tuple[float, ...] = setting((0.0,), of=float)
+    linear_shares: tuple[float, ...] = setting((), of=float, above=0)
     # fine-tuning with these shares of the labels, averaged over draws of them
     label_shares: tuple[float, ...] = setting(
         (), of=float, above=0, help="fine-tune with these shares of the labels"
@@ -85,6 +86,7 @@ _REAL: dict[str, Any] = {
     "width": 96, "depth": 4, "mlp_ratio": 2, "body_frame": True, "path": True,
     "layout": "common20", "signal": "displacement", "mask_ratio": 0.5, "rotation": 60.0,
     "momentum": 0.996, "warmup_epochs": 5, "strengths": (1e-3, 1e-2, 1e-1),
+    "linear_shares": (0.01, 0.05, 0.1),
     "poolings": ("all", "mean", "mean+max", "mean+deviation", "bands", "coefficients"),
 }  # fmt: skip
 PRESETS: dict[str, Config] = {

@@ -67,7 +67,7 @@ def probed(cell: Cell, encoder: Encoder, task: Task) -> dict[str, float]:
     return probe(
         Tensor.contiguous if config.coordinates else encoder.clip_features,
         task.train, task.test, cell.scale.device, strengths=config.strengths, turns=config.turns,
-        neighbours=1,
+        neighbours=1, shares=config.linear_shares,
         poolings={p if p != "all" else "": partial(pool, pooling=p) for p in config.poolings},
     )  # fmt: skip
 
