@@ -19,6 +19,7 @@ from examples.fd_mae.config import CONTRASTED, ROWS
 
 ROOT = Path(__file__).resolve().parents[2]
 STUDIES, PAGE = ROOT / "examples" / "fd_mae" / "studies", ROOT / "docs" / "results.md"
+UNNAMED = {"fine-tuning": "all labels"}
 MARKER = re.compile(r"(<!-- study ([\w.-]+): (.+?) -->\n)(?:\|.*\n)*")
 
 
@@ -28,7 +29,7 @@ def add(run: Path, study: str) -> None:
         row, seed = path.parts[-3:-1]
         folder = STUDIES / study
         folder.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(read_scores(path), indent=1, sort_keys=True) + "\n"
+        text = json.dumps(read_scores(path), indent=1) + "\n"
         write(folder / f"{row}-{seed}.json", text.encode())
 
 
@@ -41,7 +42,7 @@ def table(study: str, kind: str) -> str:
             title = ROWS[result["row"]].title + " + contrast" * _after_contrast((name, value))
             column = name.removeprefix(CONTRASTED)
             if column.startswith(kind):
-                short = column.removeprefix(kind).lstrip(", ") or "mean over all"
+                short = column.removeprefix(kind).lstrip(", ") or UNNAMED.get(kind, "mean over all")
                 found.setdefault(title, {}).setdefault(short, []).append(value)
     rows: dict[str, dict[str, Any]] = {
         title: {c: mean_and_spread(v) if len(v) > 1 else v[0] for c, v in row.items()}

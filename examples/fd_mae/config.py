@@ -94,8 +94,8 @@ PRESETS: dict[str, Config] = {
     "small": Config(),
     # Chosen on views 1 and 2 of NW-UCLA: docs/results.md
     "nwucla": Config(epochs=30, contrast_epochs=6, **_REAL),
-    "msr": Config(epochs=80, **_REAL),
-    "utd": Config(epochs=50, **_REAL),
+    "msr": Config(epochs=60, **_REAL),
+    "utd": Config(epochs=30, **_REAL),
     # The letter's model on NTU RGB+D: MAMP's sizes and schedule, Tables V to VII for the rest.
     "ntu60": Config(
         frames=120, width=256, depth=8, heads=8, decoder_width=256, decoder_depth=3,
