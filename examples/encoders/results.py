@@ -20,6 +20,7 @@ from examples.fd_mae.config import CONTRASTED, ROWS
 ROOT = Path(__file__).resolve().parents[2]
 STUDIES, PAGE = ROOT / "examples" / "fd_mae" / "studies", ROOT / "docs" / "results.md"
 UNNAMED = {"fine-tuning": "all labels"}
+ALONE = "contrast"  # the row without reconstruction
 MARKER = re.compile(r"(<!-- study ([\w.-]+): (.+?) -->\n)(?:\|.*\n)*")
 
 
@@ -39,7 +40,11 @@ def table(study: str, kind: str) -> str:
     order, found = list(ROWS), dict[str, dict[str, list[float]]]()
     for result in sorted(results, key=lambda result: order.index(result["row"])):
         for name, value in sorted(result["scores"].items(), key=_after_contrast):
-            title = ROWS[result["row"]].title + " + contrast" * _after_contrast((name, value))
+            after, title = _after_contrast((name, value)), ROWS[result["row"]].title
+            if result["row"] != ALONE:
+                title += " + contrast" * after
+            elif not after:
+                continue  # an untrained encoder
             column = name.removeprefix(CONTRASTED)
             if column.startswith(kind):
                 short = column.removeprefix(kind).lstrip(", ") or UNNAMED.get(kind, "mean over all")
