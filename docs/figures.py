@@ -23,6 +23,7 @@ from skelfreq import FreqEnhance, TubeMasking, cosine_momentum
 from skelfreq.functional import (
     adaptive_spectral_mask,
     apply_gain,
+    band_pool,
     dct,
     dct_matrix,
     irdft,
@@ -314,6 +315,30 @@ def draw_freq_enhance() -> Figure:
     return figure
 
 
+def draw_band_pooling() -> Figure:
+    """Draw a hand that waves early or late: its height, coefficients and pooled amplitudes."""
+    figure, (left, middle, right) = plt.subplots(1, 3, figsize=(11, 3.5))
+    t, edges = seconds(FRAMES), (0.0, 1.0, 3.0)
+    hertz = torch.arange(FRAMES) * RATE / (2 * FRAMES)
+    names = ["< 1 Hz", "1–3 Hz", "≥ 3 Hz"]
+    clips = (("early", 1.3, BLUE, -0.2), ("late", 2.6, ORANGE, 0.2))
+    for name, centre, colour, offset in clips:
+        x = 12 * torch.exp(-(((t - centre) / 0.5) ** 2)) * torch.sin(4 * math.pi * (t - centre))
+        pooled = band_pool(x.view(1, 1, -1, 1), edges=edges, frame_rate=RATE).flatten()
+        left.plot(t, x, color=colour, label=name)
+        middle.plot(hertz[:40], dct(x, dim=0)[:40], color=colour, lw=1.4)
+        right.bar(torch.arange(3) + offset, pooled[1:], width=0.36, color=colour)
+    left.set(title="a hand waves early or late", xlabel="time (s)", ylabel="height (cm)")
+    left.set_ylim(top=17)
+    left.legend(frameon=False, loc="upper left", ncols=2)
+    for edge in edges[1:]:
+        middle.axvline(edge, color=GREY, lw=0.8, ls="--")
+    middle.set(title="its coefficients differ", xlabel="frequency (Hz)", ylabel="X_k (cm)")
+    right.set(title="its pooled amplitudes agree", xlabel="band", ylabel="A_b (cm)")
+    right.set_xticks(range(3), names)
+    return figure
+
+
 PICTURES: dict[str, Callable[[], Figure]] = {
     "basis": draw_basis,
     "padding": draw_padding,
@@ -325,6 +350,7 @@ PICTURES: dict[str, Callable[[], Figure]] = {
     "losses": draw_losses,
     "frest": draw_frest,
     "freq_enhance": draw_freq_enhance,
+    "band_pooling": draw_band_pooling,
 }
 
 

@@ -119,9 +119,15 @@ def test_along_joints(dim: int) -> None:
 @pytest.mark.parametrize("n", [30, 75, 97, 120])
 def test_an_edge_that_equals_a_frequency_belongs_to_the_band_above(n: int, rate: float) -> None:
     for k in range(1, n):
-        edge = k * (rate / n / 2)
+        edge = k * rate / (2 * n)
         below, above = band_pool(cosine(n, k), edges=(0, edge), frame_rate=rate).flatten()[1:]
         assert abs(below) < 1e-12 and abs(above - 1) < 1e-12
+
+
+def test_an_edge_just_above_a_frequency_leaves_it_below() -> None:
+    edge = 100 * 30 / 240 * (1 + 1e-9)
+    below, above = band_pool(cosine(120, 100), edges=(0, edge), frame_rate=30).flatten()[1:]
+    assert abs(below - 1) < 1e-12 and abs(above) < 1e-12
 
 
 def test_hertz_name_the_same_movement_at_every_length_and_rate() -> None:
@@ -248,6 +254,13 @@ def test_half_precision_squares_in_single_precision() -> None:
     pooled = band_pool(x, edges=(1, 3)).flatten()
     assert pooled.dtype == torch.float16
     assert_close(pooled, torch.tensor([0.0, 30_000.0, 0.0]), 1e-3)
+
+
+def test_autocast_changes_nothing() -> None:
+    x = normal(2, 3, 30, 4, dtype=torch.float32)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        pooled = band_pool(x, edges=(1, 3))
+    assert torch.equal(pooled, band_pool(x, edges=(1, 3)))
 
 
 # --- Arguments ----------------------------------------------------------------------------------
