@@ -30,16 +30,27 @@ def _cuda(run: Callable[[], object]) -> int:
     return torch.cuda.max_memory_allocated() - before
 
 
+def left_behind_bytes(run: Callable[[], object]) -> int:
+    """Return the bytes of tensors on the CPU that a call allocated and did not free."""
+    return sum(_changes(run))
+
+
 def _cpu(run: Callable[[], object]) -> int:
+    live = peak = 0
+    for change in _changes(run):
+        live += change
+        peak = max(peak, live)
+    return peak
+
+
+def _changes(run: Callable[[], object]) -> list[int]:
+    """Return the bytes allocated (positive) and freed (negative) during a call, in order."""
     from torch.profiler import ProfilerActivity, profile
 
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
         result = run()
-    del result
+    del result  # its memory is freed after the profiler has stopped
     events = profiler.profiler.kineto_results.events()  # type: ignore[union-attr]
     changes = [(e.start_ns(), e.nbytes()) for e in events if e.name() == "[memory]"]
-    live = peak = 0
-    for _, change in sorted(changes, key=lambda pair: pair[0]):  # stable: ties stay in order
-        live += change
-        peak = max(peak, live)
-    return peak
+    # Ties stay in order.
+    return [change for _, change in sorted(changes, key=lambda pair: pair[0])]

@@ -386,7 +386,7 @@ def thresholds_of(title: str) -> str:
 
 
 def add(paths: list[Path], folder: Path = RESULTS) -> Path:
-    """Join results of one machine, such as layers and crossovers, into its file."""
+    """Join results of one machine into its file; later files replace the cases they repeat."""
     reports = [read(path) for path in paths]
     first = reports[0]
     others = [
@@ -394,9 +394,10 @@ def add(paths: list[Path], folder: Path = RESULTS) -> Path:
     ]
     if others:
         raise ValueError(f"{others[0]}: results of another machine than those of {paths[0]}.")
+    records = {(r.case, r.mode, r.dtype, r.pass_): r for report in reports for r in report.records}
     joined = Report(
         first.machine,
-        [record for report in reports for record in report.records],
+        [*records.values()],
         {label: reason for report in reports for label, reason in report.skipped.items()},
         [point for report in reports for point in report.scaling],
         [row for report in reports for row in report.crossover],

@@ -5,20 +5,24 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import matplotlib
 
 matplotlib.use("Agg")
+import figures_skeletons
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from matplotlib.animation import FuncAnimation
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from PIL import Image
+from PIL import Image, ImageSequence
 from torch import Tensor
 
 from examples.data import synthetic_ntu25
+from examples.fd_mae.train import Pretraining
 from skelfreq import FreqEnhance, TubeMasking, cosine_momentum
 from skelfreq.functional import (
     adaptive_spectral_mask,
@@ -32,6 +36,7 @@ from skelfreq.functional import (
     resample,
     split_bands,
 )
+from skelfreq.plotting import plot_gains, plot_mask, plot_spectrum
 from skelfreq.skeletons import get_layout
 
 BLUE, ORANGE, GREY, GREEN = "#0b6fb8", "#d1662f", "#8a8a8a", "#2f8f5b"
@@ -56,7 +61,7 @@ def seconds(frames: int) -> Tensor:
 
 
 def draw_basis() -> Figure:
-    """Draw the first cosines of the DCT with their frequency in Hz."""
+    """Draw the first cosines of the DCT, and the spectrum of a waving hand, in Hz."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4), width_ratios=(1.1, 1))
     basis, t = dct_matrix(FRAMES, torch.float64), seconds(FRAMES)
     for k in range(5):
@@ -64,17 +69,17 @@ def draw_basis() -> Figure:
         left.text(4.1, 0.36 * (4 - k), f"k = {k}: {k * RATE / (2 * FRAMES):.3f} Hz", va="center")
     left.set(title="Basis of the DCT: k half periods", xlabel="time (s)", yticks=[], xlim=(0, 5.9))
     left.set_xticks(range(5))
-    spectrum = dct(wave() - wave().mean(), dim=-1).abs()
-    hertz = torch.arange(FRAMES) * RATE / (2 * FRAMES)
-    right.bar(hertz[:40], spectrum[:40], width=0.09, color=BLUE)
-    right.set(
-        title="A waving hand, mean removed",
-        xlabel="frequency (Hz)",
-        ylabel="|X_k| (m)",
-        ylim=(0, 1.9),
+    hand = waving_hand()
+    plot_spectrum(hand, dim=-1, frame_rate=RATE, unit="m", ax=right)
+    hertz, amplitude = right.lines[0].get_data()
+    peak = int(np.argmax(amplitude * (hertz > 1)))
+    right.annotate(
+        f"wave, {hertz[peak]:.1f} Hz",
+        (hertz[peak], amplitude[peak]),
+        (hertz[peak] + 1.6, 0.9 * amplitude.max()),
+        arrowprops={"arrowstyle": "->"},
     )
-    right.annotate("wave, 2 Hz", (2, 0.42), (2.6, 1.1), arrowprops={"arrowstyle": "->"})
-    right.annotate("lift of the arm", (0.15, 1.6), (0.9, 1.7), arrowprops={"arrowstyle": "->"})
+    right.set(title="A waving hand, sideways", xlim=(0, 10))
     return figure
 
 
@@ -103,16 +108,13 @@ def draw_padding() -> Figure:
 
 def draw_tube_mask() -> Figure:
     """Draw a mask at three tube lengths."""
-    lengths = (1, 3, 30)
     figure, axes = plt.subplots(1, 3, figsize=(9.5, 3.6), sharey=True)
-    for axis, tube_length in zip(axes, lengths, strict=True):
+    for axis, tube_length in zip(axes, (1, 3, 30), strict=True):
         masking = TubeMasking(25, 0.88, tube_length)
-        mask = masking((1, 30, 25, 1), generator=torch.Generator().manual_seed(1)).mask[0]
-        axis.imshow(mask.T, cmap="Blues", vmin=-0.15, vmax=1.3, aspect="auto", origin="lower")
-        for step in range(tube_length, 30, tube_length) if tube_length > 1 else ():
-            axis.axvline(step - 0.5, color="white", lw=0.8)
+        mask = masking((1, 30, 25, 1), generator=torch.Generator().manual_seed(1)).mask
+        plot_mask(mask, tube_length=tube_length if tube_length > 1 else None, ax=axis)
         plural = "step" if tube_length == 1 else "steps"
-        axis.set(title=f"tubes of {tube_length} {plural}", xlabel="token step")
+        axis.set(title=f"tubes of {tube_length} {plural}", xlabel="time (token steps)", ylabel="")
     axes[0].set_ylabel("joint")
     figure.suptitle("22 of 25 joints masked (dark) in every tube", fontsize=13)
     return figure
@@ -219,8 +221,8 @@ def draw_gain_and_resample() -> Figure:
     x, t = wave(), seconds(FRAMES)
     k = torch.arange(FRAMES, dtype=torch.float64)
     gain = torch.where(k < 10, 1.0, 1 / (1 + ((k - 10) / 8) ** 2))
-    left.plot(k * RATE / (2 * FRAMES), gain, color=BLUE)
-    left.set(title="a gain curve", xlabel="frequency (Hz)", ylabel="gain", ylim=(0, 1.05))
+    plot_gains(gain, frame_rate=RATE, ax=left)
+    left.set(title="a gain curve", ylim=(0, 1.1))
     middle.plot(t, x, color=GREY, lw=3, alpha=0.5, label="x")
     middle.plot(t, apply_gain(x, gain, dim=-1), color=BLUE, label="apply_gain(x, gain)")
     middle.set(title="applied to a hand's height", xlabel="time (s)", ylabel="height (m)")
@@ -293,22 +295,20 @@ def draw_freq_enhance() -> Figure:
     x = 100 * waving_hand()
     x = x - x.mean()
     n = len(x)
-    t, k = seconds(n), torch.arange(n)
-    hertz = k * RATE / (2 * n)
+    t = seconds(n)
     layer = FreqEnhance(n, dim=0).double()
     with torch.no_grad():
         gains, y = layer.gains, layer(x)
-    left.axhline(1, color=GREY, lw=0.8)
-    left.step(hertz, gains, color=BLUE, where="post")
-    left.set(title="gain per frequency", xlabel="frequency (Hz)", ylabel="gain", ylim=(0, 1.4))
+    plot_gains(gains, frame_rate=RATE, ax=left)
+    left.set(title="gain per frequency", ylim=(0, 1.4))
     middle.plot(t, x, color=GREY, lw=2, alpha=0.7, label="before")
     middle.plot(t, y, color=BLUE, lw=1.4, label="after")
     middle.set(title="a waving hand, mean removed", xlabel="time (s)", ylabel="position (cm)")
-    for signal, colour, name, width in ((x, GREY, "before", 3.0), (y, BLUE, "after", 1.2)):
-        right.plot(
-            hertz[1:], dct(signal, dim=-1).abs()[1:], color=colour, lw=width, label=name, alpha=0.9
-        )
-    right.set(title="its spectrum", xlabel="frequency (Hz)", ylabel="|X_k| (cm)")
+    plot_spectrum(x, dim=-1, frame_rate=RATE, color=GREY, label="before", unit="cm", ax=right)
+    plot_spectrum(y, dim=-1, frame_rate=RATE, label="after", unit="cm", ax=right)
+    right.lines[0].set_linewidth(3)
+    right.lines[1].set_linewidth(1.2)
+    right.set_title("its spectrum")
     right.set(yscale="log", ylim=(0.03, 300))
     for axis in (middle, right):
         axis.legend(frameon=False)
@@ -339,46 +339,79 @@ def draw_band_pooling() -> Figure:
     return figure
 
 
-PICTURES: dict[str, Callable[[], Figure]] = {
-    "basis": draw_basis,
-    "padding": draw_padding,
-    "tube_mask": draw_tube_mask,
-    "ssfrm": draw_ssfrm,
-    "ema": draw_ema,
-    "bands": draw_bands,
-    "gain_and_resample": draw_gain_and_resample,
-    "losses": draw_losses,
-    "frest": draw_frest,
-    "freq_enhance": draw_freq_enhance,
-    "band_pooling": draw_band_pooling,
+PICTURES: dict[str, Callable[[], Figure | FuncAnimation]] = {
+    "basis.png": draw_basis,
+    "padding.png": draw_padding,
+    "tube_mask.png": draw_tube_mask,
+    "ssfrm.png": draw_ssfrm,
+    "ema.png": draw_ema,
+    "bands.png": draw_bands,
+    "gain_and_resample.png": draw_gain_and_resample,
+    "losses.png": draw_losses,
+    "frest.png": draw_frest,
+    "freq_enhance.png": draw_freq_enhance,
+    "band_pooling.png": draw_band_pooling,
+    "tube_mask_skeleton.svg": figures_skeletons.draw_tubes,
+    "frest_filters.svg": figures_skeletons.draw_filters,
+    "start.gif": figures_skeletons.animate_bands,
 }
+# Drawn with a trained FD-MAE.
+TRAINED: dict[str, Callable[[Pretraining], Figure | FuncAnimation]] = {
+    "ssfrm_bands.svg": figures_skeletons.draw_predicted_bands,
+    "reconstruction.gif": figures_skeletons.animate_reconstruction,
+}
+STYLE = {
+    "figure.dpi": 90,
+    "font.size": 12,  # legible at half the size
+    "axes.titlesize": 12.5,
+    "legend.fontsize": 10.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "svg.hashsalt": "skelfreq",  # the same picture gives the same file
+}
+
+
+def save(drawn: Figure | FuncAnimation, path: Path) -> None:
+    """Write a picture as the ending of its name says; a palette takes half the bytes."""
+    if isinstance(drawn, Figure):
+        if not drawn.get_constrained_layout():
+            drawn.tight_layout()
+        if path.suffix == ".svg":
+            drawn.savefig(path, metadata={"Date": None})
+            return
+        drawn.canvas.draw()
+        image = Image.fromarray(np.asarray(drawn.canvas.buffer_rgba())).convert("RGB")
+        # No version is written that would differ.
+        image.quantize(COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
+        return
+    drawn.save(path, writer="pillow", dpi=80)
+    with Image.open(path) as film:
+        frames = [frame.convert("RGB") for frame in ImageSequence.Iterator(film)]
+        duration = film.info["duration"]
+    palette = frames[len(frames) // 2].quantize(32, Image.Quantize.MAXCOVERAGE)
+    frames = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
+    frames[0].save(
+        path, save_all=True, append_images=frames[1:], duration=duration, loop=0, optimize=True
+    )
 
 
 def main() -> None:
     """Draw all pictures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=IMAGES)
-    folder = parser.parse_args().out
+    parser.add_argument("--epochs", type=int, default=120, help="of the FD-MAE that is trained")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="names of the pictures to draw")
+    arguments = parser.parse_args()
+    folder, chosen = arguments.out, arguments.only or [*PICTURES, *TRAINED]
     folder.mkdir(parents=True, exist_ok=True)
-    style = {
-        "figure.dpi": 90,
-        "font.size": 12,  # legible at half the size
-        "axes.titlesize": 12.5,
-        "legend.fontsize": 10.5,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-    }
-    for name, draw in PICTURES.items():
-        with plt.rc_context(style):
-            figure = draw()
-            figure.tight_layout()
-            figure.canvas.draw()
-            image = Image.fromarray(np.asarray(figure.canvas.buffer_rgba())).convert("RGB")
-            # A palette takes half the bytes, and no version is written that would differ.
-            image.quantize(COLOURS, dither=Image.Dither.NONE).save(
-                folder / f"{name}.png", optimize=True
-            )
-            plt.close(figure)
+    drawings = {name: draw for name, draw in PICTURES.items() if name in chosen}
+    if set(chosen) & TRAINED.keys():
+        run = figures_skeletons.pretrained(arguments.epochs)
+        drawings |= {name: partial(TRAINED[name], run) for name in TRAINED if name in chosen}
+    for name, draw in drawings.items():
+        with plt.rc_context(STYLE):
+            save(draw(), folder / name)
+            plt.close("all")
 
 
 if __name__ == "__main__":

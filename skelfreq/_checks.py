@@ -28,14 +28,22 @@ def named_options(function: Callable[P, R]) -> Callable[P, R]:
     @wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         if len(args) > len(accepted):
-            surplus = args[len(accepted)]
+            surplus = shown(args[len(accepted)])
             raise TypeError(
-                f"{name} takes only {first} by position, got {surplus!r} as well; "
+                f"{name} takes only {first} by position, got {surplus} as well; "
                 f"pass the other arguments by name: {named}."
             )
         return function(*args, **kwargs)
 
     return call
+
+
+def shown(value: object) -> str:
+    """Return how an argument appears in a message: tensors by their shape."""
+    if isinstance(value, Tensor):
+        return f"a tensor of shape {tuple(value.shape)}"
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def check_tensor(name: str, x: object, kind: str = "a tensor") -> None:
@@ -69,7 +77,7 @@ def check_int(name: str, value: SupportsIndex, low: int, high: int | None = None
     if not isinstance(value, (int, torch.SymInt)) or isinstance(value, bool):
         # numpy's integers have __index__; bool and tensors are not accepted.
         if isinstance(value, (bool, Tensor)) or not hasattr(value, "__index__"):
-            raise TypeError(f"{name} must be an integer, got {value!r}.")
+            raise TypeError(f"{name} must be an integer, got {shown(value)}.")
         value = operator.index(value)
     if high is None:
         if value < low:
@@ -82,15 +90,26 @@ def check_int(name: str, value: SupportsIndex, low: int, high: int | None = None
 def check_number(name: str, value: float) -> float:
     """Return ``value`` as a float; raise unless it is a number, infinities and NaN included."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise TypeError(f"{name} must be a number, got {value!r}.")
+        raise TypeError(f"{name} must be a number, got {shown(value)}.")
     return float(value)
 
 
+def check_positive(name: str, value: float) -> float:
+    """Return ``value`` as a float; raise unless it is a number above 0."""
+    value = check_number(name, value)
+    if not value > 0:
+        raise ValueError(f"{name} must be positive, got {value}.")
+    return value
+
+
 def check_option(name: str, value: object, options: tuple[object, ...]) -> None:
-    """Raise ValueError unless ``value`` is one of ``options``."""
-    if value not in options:
+    """Raise ValueError unless ``value`` is one of ``options``: names, None or integers."""
+    if isinstance(value, numbers.Integral) and not isinstance(value, bool):
+        value = int(value)  # numpy's integers too
+    # 2.0 == 2, and arrays compare entry by entry.
+    if not any(type(value) is type(option) and value == option for option in options):
         accepted = ", ".join(repr(option) for option in options)
-        raise ValueError(f"{name} must be one of {accepted}, got {value!r}.")
+        raise ValueError(f"{name} must be one of {accepted}, got {shown(value)}.")
 
 
 def check_axis(name: str, x: Tensor, dim: int, argument: str = "dim") -> int:
@@ -128,6 +147,8 @@ def compute_dtype(x: Tensor) -> torch.dtype:
 def autocast_off(x: Tensor) -> AbstractContextManager[object]:
     """Return a context in which autocast does not touch ``x``'s device."""
     kind = x.device.type
+    if kind == "meta":  # not known to autocast
+        return nullcontext()
     # torch 2.6's compiler cannot trace is_autocast_available; devices with a compiler have it.
     known = torch.compiler.is_compiling() or torch.amp.is_autocast_available(kind)
     if known and torch.is_autocast_enabled(kind):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
+
+from examples.common.runs import write
 
 BLUE, ORANGE, GREY, GREEN, BLACK = "#0b6fb8", "#d1662f", "#777777", "#2f8f5b", "#222222"
 CYCLE, DASHES = (BLUE, ORANGE, GREEN, BLACK), ("-", "--", "-.", ":")
@@ -32,12 +35,17 @@ def panels(
 def lines(
     axis: Axes, curves: Mapping[str, Sequence[float]], x: Sequence[float] | None = None
 ) -> None:
-    """Draw curves so that one on top of another hides nothing: wide ones below dashed ones."""
+    """Draw curves so that one on top of another hides nothing: wide ones below dashed ones.
+
+    A shorter curve takes the first values of ``x``.
+    """
     for number, (name, values) in enumerate(curves.items()):
         style = {"color": CYCLE[number % 4], "linestyle": DASHES[number % 4]}
-        steps = range(1, len(values) + 1) if x is None else x
+        style |= {"marker": "o"} if len(values) < 10 else {}
+        steps = range(1, len(values) + 1) if x is None else x[: len(values)]
         axis.plot(steps, values, label=name, linewidth=2 + len(curves) - number, **style)
-    axis.xaxis.get_major_locator().set_params(integer=True)
+    if x is None or all(float(step).is_integer() for step in x):
+        axis.xaxis.get_major_locator().set_params(integer=True)
     if len(curves) > 1:
         legend(axis)
 
@@ -55,6 +63,8 @@ def legend(axis: Axes) -> None:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a PNG and close the figure."""
-    figure.savefig(path, dpi=110)
+    """Write a PNG, whole or not at all, and close the figure."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110)
     plt.close(figure)
+    write(path, buffer.getbuffer())

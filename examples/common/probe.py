@@ -75,8 +75,8 @@ def probe(
     for name, pooling in (poolings or {"": lambda x: x}).items():
         x, test_x = (pooling(part).numpy() for part in (found, found_test))
         strength = strengths[0]
-        if len(strengths) > 1:
-            rest = ~held.numpy()
+        rest = ~held.numpy()
+        if len(strengths) > 1 and len(np.unique(labels[rest])) > 1:
             scaled = _scaled().fit(x[rest])
             seen, unseen = (scaled.transform(x[part]) for part in (rest, ~rest))
             right = [

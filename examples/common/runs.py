@@ -89,8 +89,10 @@ def write(path: Path, data: bytes | memoryview) -> None:
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)
-    except BaseException:
+    except BaseException as error:
         part.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:
+            raise OSError(error.errno, error.strerror, str(path)) from error
         raise
 
 
@@ -107,13 +109,24 @@ def read_json(path: Path) -> dict[str, Any]:
     return value
 
 
-def read_scores(path: Path) -> dict[str, Any]:
-    """Read the result of a cell; its scores are finite numbers by name."""
+def read_scores(path: Path, identity: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Read the result of a cell, of this ``identity``; its scores are finite numbers by name."""
     result = read_json(path)
+    _check_same(path, {key: result.get(key) for key in identity or ()}, identity or {})
     scores = result.get("scores")
     if not isinstance(scores, dict) or not scores or not all(map(is_number, scores.values())):
         raise ValueError(f"{path} must hold finite scores by name; delete it to evaluate anew.")
     return result
+
+
+def read_history(path: Path) -> list[dict[str, Any]]:
+    """Read the losses of every epoch."""
+    lines = [files.parse_json(path, line) for _, line in files.text_lines(path, files.Limits())]
+    if not all(
+        isinstance(e, dict) and "epoch" in e and all(map(is_number, e.values())) for e in lines
+    ):
+        raise ValueError(f"{path} must hold an object of numbers in every line; delete it.")
+    return lines
 
 
 def is_number(value: Any) -> bool:
@@ -162,16 +175,20 @@ def load_checkpoint(path: Path, identity: Mapping[str, Any]) -> dict[str, Any]:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         found = json.loads(state.pop("identity"))
     except Exception as error:
-        reason = str(error).partition("\n")[0] or type(error).__name__
         raise ValueError(
-            f"{path} is not a readable checkpoint ({reason}); delete it to train anew."
+            f"{path} is not a readable checkpoint ({type(error).__name__}); delete it to train "
+            f"anew."
         ) from error
+    _check_same(path, found, identity)
+    return state
+
+
+def _check_same(path: Path, found: Any, identity: Mapping[str, Any]) -> None:
     if other := differences(found, json.loads(json.dumps(identity))):
         raise ValueError(
             f"{path} differs from this run in {', '.join(other)}: give what it was made with, or "
             f"start a new run."
         )
-    return state
 
 
 def differences(found: Any, expected: Any, name: str = "format") -> list[str]:

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 LARGEST = 10**6  # of any whole number, unless a field says otherwise
 WORDS = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
 SUBJECTS = "test on these training subjects instead: for choosing settings"
+READING = ("protocol", "listed", "format", "axes", "folder_labels")  # how data are read
 S = TypeVar("S", bound="Settings")
 
 
@@ -26,7 +27,14 @@ def setting(default: Any, *, of: type | None = None, help: str = "", **limits: A
 class Settings:
     """What every experiment has. Types and ranges are checked, wherever values come from."""
 
-    data: str = setting("synthetic", help="'synthetic', or a .npz archive")
+    data: str = setting("synthetic", help="'synthetic', or a file or folder of clips")
+    protocol: str = setting(
+        "", help="which clips train, such as subjects:1,3,5; the set's usual one"
+    )
+    listed: str = setting("", help="file with the recordings that train and test, for pku1-xsub")
+    format: str = setting("", help="of the files; found out if not given")
+    axes: str = setting("", help="order of the axes of a plain array, such as NTVC")
+    folder_labels: bool = setting(False, help="the folders of the files are the classes")
     precision: str = setting("32-true", options=("32-true", "bf16-mixed"), help="of the passes")
     accumulate: int = setting(1, low=1, help="parts in which a batch is computed")
     compile: bool = setting(False, help="use torch.compile in training")
@@ -90,7 +98,7 @@ def _one(entry: Field[Any], value: Any) -> Any:
         return value
     low, above = limits.get("low"), limits.get("above")
     high = limits.get("high", LARGEST if kind is int else math.inf)
-    if "high" in limits and not low <= value <= high:
+    if "high" in limits and low is not None and not low <= value <= high:
         raise ValueError(f"{name} must lie between {low} and {high}, got {value}.")
     if low is not None and not value >= low:
         raise ValueError(f"{name} must be at least {low}, got {value}.")

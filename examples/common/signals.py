@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import signal
 import sys
@@ -9,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # RuntimeErrors of torch that have their cause outside the program.
 OUTSIDE = ("allocate memory", "out of memory", "onnection", "Broken pipe", "Timed out")
 
@@ -74,7 +76,8 @@ def guarded(name: str, run: Callable[[Stop], None]) -> int:
             if isinstance(error, RuntimeError) and not outside:
                 raise
             line = " ".join(str(error).split()) or type(error).__name__
-            hint = stop.hint if isinstance(error, RuntimeError) else ""
+            full = isinstance(error, OSError) and error.errno in FULL
+            hint = stop.hint if isinstance(error, RuntimeError) or full else ""
             print(f"{name}: {line} {hint}".rstrip(), file=sys.stderr)
             return 2
     return 0

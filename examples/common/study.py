@@ -80,8 +80,6 @@ def run(experiment: Experiment, argv: Sequence[str] | None, stop: Stop) -> None:
     started = time.monotonic()
     args = _parse(experiment, argv)
     alone = args.workers > 1 or args.worker
-    if args.workers > 1 and args.devices > 1:
-        raise ValueError("--workers above 1 does not go with --devices above 1.")
     if args.worker:
         threading.Thread(target=_end_with_parent, daemon=True).start()
         torch.set_num_threads(1)
@@ -90,6 +88,7 @@ def run(experiment: Experiment, argv: Sequence[str] | None, stop: Stop) -> None:
             _hold(args.resume, stack)
         record = _record(experiment, args)
         settings = from_dict(experiment.settings, record["settings"])
+        _cells(experiment, {"data": "", **record}, Cell(Path()))  # all settings go together
         options = {} if alone else {"strategy": args.strategy, **launched(args.devices)}
         options |= {key: getattr(settings, key) for key in ("precision", "accumulate", "compile")}
         scale = Scale(args.device, **options)
@@ -138,15 +137,31 @@ def _parse(experiment: Experiment, argv: Sequence[str] | None) -> argparse.Names
     add("--tensorboard", action="store_true", help="write losses for TensorBoard as well")
     add("--save-every", type=float, default=60.0, metavar="SECONDS", help="between checkpoints")
     add_flags(parser, experiment.settings)
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if args.workers > 1 and args.devices > 1:
+        raise ValueError("--workers above 1 does not go with --devices above 1.")
+    if args.resume and (args.config or args.study):
+        raise ValueError("--config and --study do not go with --resume, which keeps its settings.")
+    for name, least in (("workers", 1), ("devices", 1), ("save_every", 0)):
+        if not (value := getattr(args, name)) >= least:
+            raise ValueError(f"--{name.replace('_', '-')} must be at least {least}, got {value}.")
+    devices = ["cpu"]
+    if torch.accelerator.is_available():
+        kind = str(torch.accelerator.current_accelerator())
+        devices += [kind, *(f"{kind}:{n}" for n in range(torch.accelerator.device_count()))]
+    if args.device not in devices:
+        raise ValueError(f"--device must be one of {', '.join(devices)}, got {args.device!r}.")
+    if args.device != "cpu" and args.devices > len(devices) - 2:
+        raise ValueError(f"--devices must be at most {len(devices) - 2}, got {args.devices}.")
+    return args
 
 
 def _hold(folder: Path, stack: ExitStack) -> None:
     if not folder.is_dir():
         raise FileNotFoundError(f"--resume needs a run folder, got {folder}.")
-    runs.tidy(folder)
     if not stack.enter_context(runs.held(folder)):
         raise ValueError(f"{folder} is in use by another run; wait for it, or choose another.")
+    runs.tidy(folder)
 
 
 def _record(experiment: Experiment, args: argparse.Namespace) -> dict[str, Any]:
@@ -170,7 +185,7 @@ def _record(experiment: Experiment, args: argparse.Namespace) -> dict[str, Any]:
     rows, seeds = record.get("rows"), record.get("seeds")
     try:
         settings = from_dict(experiment.settings, record.get("settings"))
-        if not isinstance(rows, list) or not rows or not set(rows) <= experiment.rows.keys():
+        if not isinstance(rows, list) or not rows or not all(r in [*experiment.rows] for r in rows):
             raise ValueError(f"rows must be of {', '.join(experiment.rows)}, got {rows}.")
         if not isinstance(seeds, list) or not seeds:
             raise ValueError(f"seeds must be a list, got {seeds}.")
@@ -179,7 +194,7 @@ def _record(experiment: Experiment, args: argparse.Namespace) -> dict[str, Any]:
     except (ValueError, TypeError) as error:
         raise ValueError(f"{path}: {error} Start a new run.") from error
     changed = replace(settings, **named)
-    for name in named.keys() - {"data"}:
+    for name in named.keys() - {"data", "listed"}:
         if getattr(changed, name) != getattr(settings, name):
             raise ValueError(f"--{name.replace('_', '-')} differs in {path}: start a new run.")
     record["rows"] = list(dict.fromkeys([*rows, *chosen]))
@@ -205,7 +220,7 @@ def _cells(experiment: Experiment, record: Mapping[str, Any], base: Cell) -> lis
             title, changes = experiment.rows[row]
             own = replace(settings, **changes, **repetition)
             # Where the data lie does not matter, what they are does.
-            same = {**identity, "row": row, "settings": own.to_dict() | {"data": ""}}
+            same = {**identity, "row": row, "settings": own.to_dict() | {"data": "", "listed": ""}}
             folder = base.folder / row / name
             cell = replace(base, folder=folder, identity=same, title=title, settings=own)
             cells.append(cell)
@@ -224,7 +239,7 @@ def _run_cell(experiment: Experiment, cell: Cell, data: Any) -> None:
             if first:
                 runs.write_json(path, result)
     if first and path.exists():
-        cell.result = runs.read_scores(path)
+        cell.result = runs.read_scores(path, cell.identity)
 
 
 def _run_parallel(
@@ -279,7 +294,13 @@ def _report(
     print("\n" + markdown(table))
     (folder / "figures").mkdir(exist_ok=True)
     experiment.draw(cells, data, folder / "figures")
-    write_report(folder, experiment.name, table, {**record, "versions": runs.provenance()})
+    write_report(
+        folder,
+        experiment.name,
+        table,
+        {**record, "versions": runs.provenance()},
+        [cell.folder for cell in cells],
+    )
 
 
 def first_repetition(cells: Sequence[Cell]) -> list[Cell]:

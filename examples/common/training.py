@@ -132,8 +132,8 @@ class Loop:
         if not math.isfinite(value):
             raise ValueError(
                 f"{name} is {value} in step {self.step + 1} (epoch {self.epoch + 1}) of "
-                f"{self.cell.title}: try a smaller learning rate or --precision 32-true. "
-                f"{self.cell.stop.hint}"
+                f"{self.cell.title}: a resumed run would repeat it; start a new one with a smaller "
+                f"learning rate, or with --precision 32-true."
             )
 
     def note(self, name: str, value: float) -> None:
@@ -178,7 +178,11 @@ class Loop:
         if self.cell.tensorboard:
             from torch.utils.tensorboard import SummaryWriter
 
-            with SummaryWriter(str(self.path.parent / "tensorboard")) as board:
+            folder, suffix = self.path.parent / "tensorboard", f".{self.name}"
+            if not self.drawn:  # what was written before a resume would be there twice
+                for path in folder.glob(f"events*{suffix}"):
+                    path.unlink()
+            with SummaryWriter(str(folder), filename_suffix=suffix) as board:
                 for line in lines[self.drawn :]:
                     for name, value in line.items():
                         board.add_scalar(f"{self.name}/{name}", value, line["epoch"])
@@ -199,7 +203,8 @@ class Loop:
             except ValueError as error:
                 raise ValueError(f"{self.path}: {error} Delete it to train anew.") from error
         (self.epoch, self.index), self.history, self.sums = numbers, history, sums
-        self._report()  # a kill between two files may have left it behind
+        if self.cell.scale.rank == 0:
+            self._report()  # a kill between two files may have left it behind
 
 
 def one_cycle(optimizer: torch.optim.Optimizer, step: int, total: int, peak: float) -> None:

@@ -19,7 +19,12 @@ from skelfreq.data.transforms import Jitter, RandomCropResample, RandomRotation,
 def rotate(
     x: Tensor, *, generator: torch.Generator, max_angle: float = 30.0, vertical: int = 1
 ) -> Tensor:
-    """Turn every clip about the vertical by up to ``max_angle`` degrees to either side."""
+    """Turn every clip about the vertical by up to ``max_angle`` degrees to either side.
+
+    Clips of 2 coordinates, which show no turn about the vertical, stay as they are.
+    """
+    if x.ndim == 4 and x.shape[1] == 2:
+        return x
     return RandomRotation(max_angle, vertical=vertical)(x, generator=generator).x
 
 

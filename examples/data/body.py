@@ -1,4 +1,4 @@
-"""Remove where a person stands and which way they face, from clips ``[N, 3, T, V]``."""
+"""Remove where a person stands and which way they face, from clips ``[N, C, T, V]``."""
 
 from __future__ import annotations
 
@@ -12,12 +12,22 @@ def _pair(layout: SkeletonLayout, part: str) -> list[int]:
     return [layout.joints.index(f"{side} {part}") for side in ("left", "right")]
 
 
+def _has(layout: SkeletonLayout, part: str) -> bool:
+    return {f"left {part}", f"right {part}"} <= set(layout.joints)
+
+
+def has_front(x: Tensor, layout: SkeletonLayout) -> bool:
+    """Return whether clips have what :func:`face_forward` needs: 3 coordinates, hips, shoulders."""
+    return x.shape[1] == 3 and _has(layout, "hip") and _has(layout, "shoulder")
+
+
 def centre_frames(x: Tensor, layout: SkeletonLayout) -> Tensor:
-    """Move the middle between the hips to the origin in every frame.
+    """Move the middle between the hips, or else the centre joint, to the origin in every frame.
 
     Movement through the room is lost; what remains is the movement of the body.
     """
-    return x - x[..., _pair(layout, "hip")].mean(-1, keepdim=True)
+    joints = _pair(layout, "hip") if _has(layout, "hip") else [layout.centre]
+    return x - x[..., joints].mean(-1, keepdim=True)
 
 
 def face_forward(x: Tensor, layout: SkeletonLayout, vertical: int = 1) -> Tensor:

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from skelfreq.skeletons import SkeletonLayout, get_layout
+
+Layout: TypeAlias = SkeletonLayout | str
+
+
+def layout_of(layout: Layout) -> SkeletonLayout:
+    """Return the layout of that name, or the layout that is given."""
+    return get_layout(layout) if isinstance(layout, str) else layout
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,8 +36,8 @@ class SkeletonClips:
         One name per clip.
     class_names : tuple of str
         One name per class.
-    layout : str
-        Joint order, a name that ``skelfreq.skeletons.get_layout`` knows.
+    layout : str or SkeletonLayout
+        Joint order: a name that ``skelfreq.skeletons.get_layout`` knows, or the file's own.
     source : str
         Where the clips come from.
     dropped : tuple of str
@@ -51,13 +58,13 @@ class SkeletonClips:
     train: np.ndarray
     names: tuple[str, ...]
     class_names: tuple[str, ...]
-    layout: str
+    layout: Layout
     source: str
     dropped: tuple[str, ...] = ()
     cameras: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        joints = get_layout(self.layout).num_joints
+        joints = layout_of(self.layout).num_joints
         if self.joints.ndim != 3 or self.joints.shape[1] != joints:
             raise ValueError(
                 f"joints must have shape (frames, {joints}, C) for {self.layout}, "
@@ -179,8 +186,7 @@ def normalise(
     ValueError
         If shapes, joint number or option do not fit.
     """
-    if isinstance(layout, str):
-        layout = get_layout(layout)
+    layout = layout_of(layout)
     if x.ndim != 4 or x.shape[3] != layout.num_joints:
         raise ValueError(
             f"x must have shape [N, C, T, {layout.num_joints}] for {layout.name}, "

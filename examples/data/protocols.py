@@ -24,6 +24,7 @@ _NTU120 = (
     *(89, 91, 92, 93, 94, 95, 97, 98, 100, 103),
 )
 _MSR_SUBJECTS = range(1, 11)
+_GENERIC = re.compile(r"(?:subjects|cameras|setups):\d{1,9}(?:,\d{1,9})*|random:\d{1,9}")
 _MSR_NAME = re.compile(r"msr-train(?:-\d+){5}")
 
 
@@ -179,7 +180,10 @@ def split(
           tests, the rest of views 1 and 2 trains;
         * ``"utd-xsub"``, ``"msr-xsub"``: odd subjects train, even ones test;
         * one of :func:`msr_subject_splits`, whose name lists the subjects that train;
-        * ``"penn"``, ``"own"``: the split that the file itself gives.
+        * ``"penn"``, ``"own"``: the split that the file itself gives;
+        * ``"subjects:1,3,5"``, ``"cameras:1,2"``, ``"setups:2,4"``: those train, all others test;
+        * ``"random:0"``: a third of the subjects, drawn with this seed, tests; where a clip has no
+          subject, a third of the clips of every class.
     clips : ConvertedSet or iterable of Clip
         The clips. Of a converted set only the index is read.
     listed : str or Path, optional
@@ -199,9 +203,17 @@ def split(
             raise ValueError(f"{name} must list 5 different subjects from 1 to 10.")
         subjects = columns.known("subjects", name)
         found = _members(subjects, training, np.isin(subjects, _MSR_SUBJECTS))
+    elif _GENERIC.fullmatch(name):
+        kind, _, listing = name.partition(":")
+        numbers = [int(word) for word in listing.split(",")]
+        if kind == "random":
+            found = _random(columns, numbers[0])
+        else:
+            found = _members(columns.known(kind, name), numbers, np.ones(len(columns), bool))
     elif name not in _BY_NAME:
         raise ValueError(
-            f"protocol must be one of {', '.join(PROTOCOLS)} or msr-train-A-B-C-D-E, got {name!r}."
+            f"protocol must be one of {', '.join(PROTOCOLS)}, msr-train-A-B-C-D-E, subjects:1,3,5, "
+            f"cameras:1,2, setups:2,4 or random:0, got {name!r}."
         )
     elif listed is not None:
         if name != "pku1-xsub":
@@ -213,6 +225,18 @@ def split(
         if not mask.any():
             raise ValueError(f"{name} leaves no clip for the {part} part of {len(columns)} clips.")
     return found
+
+
+def _random(c: Columns, seed: int) -> Split:
+    """Return a drawn split: a third of the subjects tests, or a third of every class's clips."""
+    rng, test = np.random.default_rng(seed), np.zeros(len(c), bool)
+    if (c.subjects >= 0).all() and len(subjects := np.unique(c.subjects)) > 1:
+        test = np.isin(c.subjects, rng.permutation(subjects)[: max(len(subjects) // 3, 1)])
+    else:
+        for label in np.unique(c.labels):
+            rows = rng.permutation(np.flatnonzero(c.labels == label))
+            test[rows[: len(rows) // 3]] = True
+    return Split(~test, test)
 
 
 def _listed(c: Columns, path: Path) -> Split:

@@ -8,15 +8,22 @@ from typing import Any
 
 import numpy as np
 
+from examples.common.settings import READING, Settings
 from examples.data.clips import SkeletonClips
 from examples.data.clips import fill_missing as fill
 from examples.data.protocols import PROTOCOLS, Columns, split
 from examples.data.synthetic import synthetic_ntu25
-from skelfreq.data import Clip, ConvertedSet, read
+from skelfreq.data import Clip, ConvertedSet, Options, read
 from skelfreq.data.converted import is_converted
+from skelfreq.skeletons import SkeletonLayout, get_layout
 
 # The protocol of the set that a layout was made for.
 _USUAL = {"kinect20": "msr-xsub", "kinect20_sdk": "nwucla-xview", "utd20": "utd-xsub"}
+
+
+def reading(settings: Settings) -> dict[str, Any]:
+    """Return the options of :func:`load_file` that the settings of an example give."""
+    return {name: value for name in READING if (value := getattr(settings, name))}
 
 
 def load(name_or_path: str | Path, **options: Any) -> SkeletonClips:
@@ -38,6 +45,9 @@ def load(name_or_path: str | Path, **options: Any) -> SkeletonClips:
         As :func:`load_file` raises.
     """
     if name_or_path == "synthetic":
+        if given := sorted(options.keys() & set(READING)):
+            flag = given[0].replace("_", "-")
+            raise ValueError(f"--{flag} goes with files, the synthetic data need none.")
         return synthetic_ntu25(**options)
     path = Path(name_or_path)
     if not path.exists():
@@ -51,6 +61,8 @@ def load_file(
     protocol: str | None = None,
     listed: str | Path | None = None,
     format: str | None = None,
+    axes: str | None = None,
+    folder_labels: bool = False,
     persons: str = "main",
     fill_missing: bool = True,
 ) -> SkeletonClips:
@@ -70,6 +82,8 @@ def load_file(
         As for :func:`examples.data.protocols.split`.
     format : str, optional
         Name of the format; found out by default.
+    axes, folder_labels
+        As for ``skelfreq.data.Options``.
     persons : {"main", "all"}
         Keep the person who moves most (sum of the distances that all joints travel between
         consecutive frames), or every person as a clip of its own with the sample's label.
@@ -83,13 +97,26 @@ def load_file(
     """
     if persons not in ("main", "all"):
         raise ValueError(f"persons must be one of 'main', 'all', got {persons!r}.")
-    clips = ConvertedSet(path) if is_converted(path) else read(path, format)
+    name, _, own = (protocol or "").partition(":")
+    if converted := is_converted(path):
+        if format or axes or folder_labels:
+            raise ValueError(f"{path} is converted: leave out --format, --axes, --folder-labels.")
+        clips = ConvertedSet(path)
+    else:
+        options = Options(
+            axes=axes or None, folder_labels=folder_labels, split=own if name == "own" else None
+        )
+        clips = read(path, format or None, options)
     columns = Columns.of(clips)
     if (columns.labels < 0).any():
         some = ", ".join(columns.names[columns.labels < 0][:3])
-        raise ValueError(f"{path}: expected a label for every clip, got none for {some}.")
+        raise ValueError(
+            f"{path}: expected a label for every clip, got none for {some}: --folder-labels takes "
+            f"the folders as classes, and python -m skelfreq.data convert {path} OUT --pattern "
+            f"'(?P<label>[a-z]+)' reads classes from names, for --data OUT."
+        )
     chosen = protocol or _usual(columns, clips.layout.name, path)
-    parts = split(chosen, columns, listed=listed)
+    parts = split(chosen if converted or name != "own" else "own", columns, listed=listed or None)
     kept, rows, names, dropped = [], [], [], [name for name, _ in _left_out(clips)]
     for index, clip in enumerate(clips):
         if not (parts.train[index] or parts.test[index]):
@@ -113,7 +140,7 @@ def load_file(
         train=parts.train[rows],
         names=tuple(names),
         class_names=tuple(clips.class_names),
-        layout=clips.layout.name,
+        layout=clips.layout.name if _named(clips.layout) else clips.layout,
         source=f"{path.name}, {chosen}",
         dropped=tuple(dropped),
         cameras=columns.cameras[rows],
@@ -135,9 +162,17 @@ def _usual(columns: Columns, layout: str, path: Path) -> str:
     if layout == "ntu25" and (columns.setups > 0).all():
         return "ntu60-xsub" if columns.labels.max() < 60 else "ntu120-xsub"
     raise ValueError(
-        f"{path}: expected a split in the file or protocol=, one of {', '.join(PROTOCOLS)}, "
-        f"got neither."
+        f"{path}: expected a split in the file or --protocol, got neither: subjects:1,3,5 (those "
+        f"train), cameras:1,2, setups:2,4, random:0 (a third tests), or one of "
+        f"{', '.join(PROTOCOLS)}."
     )
+
+
+def _named(layout: SkeletonLayout) -> bool:
+    try:
+        return get_layout(layout.name) == layout
+    except ValueError:
+        return False
 
 
 def _people(clip: Clip, persons: str, fill_missing: bool) -> Iterable[tuple[int, np.ndarray]]:

@@ -13,16 +13,16 @@ import torch
 from torch import Tensor
 
 from examples.data import load
-from examples.data.body import centre_frames, face_forward
-from examples.data.clips import bone_length, normalise, resample_clips
-from skelfreq.skeletons import SkeletonLayout, convert_layout, get_layout
+from examples.data.body import centre_frames, face_forward, has_front
+from examples.data.clips import Layout, bone_length, layout_of, normalise, resample_clips
+from skelfreq.skeletons import SkeletonLayout, convert_layout
 
 BONES = 1.6
 
 
 @dataclass(frozen=True, eq=False)
 class Labelled:
-    """Clips ``[n, 3, T, V]`` with class numbers ``[n]``."""
+    """Clips ``[n, C, T, V]`` with class numbers ``[n]``."""
 
     clips: Tensor
     labels: Tensor
@@ -42,9 +42,29 @@ class Task:
 
     train: Labelled
     test: Labelled
-    layout: str
+    layout: Layout
     class_names: tuple[str, ...]
     description: str
+
+
+def to_form(x: Tensor, layout: Layout, body_frame: bool, path: bool = False) -> Tensor:
+    """Bring resampled clips to the networks' form, as :func:`load_task` says."""
+    layout = layout_of(layout)
+    if not body_frame:
+        return _normalised(x, layout)
+    front = has_front(x, layout)
+    centred = centre_frames(x, layout)
+    if not path:
+        return _normalised(face_forward(centred, layout) if front else centred, layout)
+    hips = (x - centred)[..., :1]
+    # The angle is that of the body; the way of the hips is turned with it.
+    both = torch.cat([centred, hips - hips[:, :, :1]], -1)
+    size = BONES * bone_length(x, layout)
+    return (face_forward(both, layout) if front else both) / torch.where(size > 1e-8, size, 1.0)
+
+
+def _normalised(x: Tensor, layout: SkeletonLayout) -> Tensor:
+    return normalise(x, layout, scale="bones") / BONES if layout.edges else normalise(x, layout)
 
 
 def load_task(
@@ -60,7 +80,8 @@ def load_task(
     """Load data and bring it to the networks' form.
 
     Every clip is resampled to ``frames``, centred on the mean position of the layout's centre
-    joint and divided by 1.6 mean bone lengths, which brings coordinates close to unit deviation.
+    joint and divided by 1.6 mean bone lengths, which brings coordinates close to unit deviation. In
+    a joint order without bones it is divided by its root mean square instead.
 
     Parameters
     ----------
@@ -69,7 +90,9 @@ def load_task(
     frames : int
         Frames of every clip.
     body_frame : bool
-        Also put the hips of every frame to the origin and turn every clip to face forward.
+        Also put the hips of every frame to the origin and turn every clip to face forward. Without
+        joints named hips the layout's centre joint is put there; without hips, shoulders or a third
+        coordinate no clip is turned.
     path : bool
         With ``body_frame``: the hips stay at the origin, and their way from the first frame on is
         one more joint.
@@ -86,7 +109,7 @@ def load_task(
         If a part has no clips, or as the reader raises.
     """
     clips = load(data, **options)
-    target = get_layout(layout or clips.layout)
+    target = layout_of(layout or clips.layout)
     train, test = clips.train, ~clips.train
     if validate is not None:
         test = train & np.isin(clips.groups, list(validate))
@@ -98,8 +121,8 @@ def load_task(
         subset = clips.subset(mask)
         x = resample_clips(subset, frames)
         if layout:
-            x = convert_layout(x, clips.layout, target)
-        x = _brought_to_form(x, target, body_frame, path)
+            x = convert_layout(x, layout_of(clips.layout), target)
+        x = to_form(x, target, body_frame, path)
         cameras = subset.cameras
         several = cameras is not None and len(np.unique(cameras)) > 1
         folds = torch.from_numpy(cameras if several else subset.groups)
@@ -108,20 +131,9 @@ def load_task(
         f"{clips.source}: {train.sum()} training and {test.sum()} test clips, "
         f"{len(clips.class_names)} classes, {len(clips.dropped)} clips dropped"
     )
-    return Task(*parts, target.name, clips.class_names, description)
-
-
-def _brought_to_form(x: Tensor, layout: SkeletonLayout, body_frame: bool, path: bool) -> Tensor:
-    if not body_frame:
-        return normalise(x, layout, scale="bones") / BONES
-    centred = centre_frames(x, layout)
-    if not path:
-        return normalise(face_forward(centred, layout), layout, scale="bones") / BONES
-    hips = (x - centred)[..., :1]
-    # The angle is that of the body; the way of the hips is turned with it.
-    turned = face_forward(torch.cat([centred, hips - hips[:, :, :1]], -1), layout)
-    size = BONES * bone_length(x, layout)
-    return turned / torch.where(size > 1e-8, size, 1.0)
+    if body_frame and not has_front(x, target):
+        description += "; not turned to the front, which takes 3 coordinates, hips and shoulders"
+    return Task(*parts, layout or clips.layout, clips.class_names, description)
 
 
 def _takes(names: Sequence[str]) -> Tensor:

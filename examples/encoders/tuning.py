@@ -10,8 +10,10 @@ from typing import Any
 import torch
 import torch.nn.functional as nnf
 from torch import Tensor, nn
-from tqdm import tqdm
 
+from examples.common.runs import Cell
+from examples.common.scale import Share
+from examples.common.training import Loop
 from examples.data.task import Labelled
 from skelfreq.functional import split_frames
 
@@ -68,7 +70,29 @@ def layer_groups(model: Classifier) -> list[dict[str, object]]:
     return groups
 
 
+class Order(nn.Module):
+    """Row numbers in random order, ``size`` at a time; a new permutation follows the last."""
+
+    def __init__(self, count: int, size: int) -> None:
+        super().__init__()
+        self.count, self.size = count, size
+        self.rows = nn.Buffer(torch.zeros(count + size, dtype=torch.long))
+        self.left = nn.Buffer(torch.zeros((), dtype=torch.long))
+
+    def take(self, generator: torch.Generator) -> Tensor:
+        """Return the next rows."""
+        left = self.rows[: int(self.left)].clone()
+        if len(left) < self.size:
+            left = torch.cat([left, torch.randperm(self.count, generator=generator)])
+        batch, left = left[: self.size], left[self.size :]
+        self.rows[: len(left)] = left
+        self.left.fill_(len(left))
+        return batch
+
+
 def fine_tune(
+    cell: Cell,
+    name: str,
     model: nn.Module,
     groups: list[dict[str, object]],
     inputs: Callable[[Tensor, torch.Generator, int], Tensor],
@@ -77,23 +101,24 @@ def fine_tune(
     steps: int,
     batch_size: int,
     seed: int,
-    quiet: bool = False,
 ) -> None:
     """Train a classifier in place; ``groups`` give each parameter its ``base`` learning rate.
 
     ``inputs(clips, generator, step)`` makes what the model is called with. Labels are smoothed.
+    ``name`` is that of the checkpoint in the folder of ``cell``.
     """
     generator = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.AdamW(groups)
     device = next(model.parameters()).device
     warmup = max(steps // 10, 1)
-    size = min(batch_size, len(train))
-    order = torch.empty(0, dtype=torch.long)
+    order = Order(len(train), min(batch_size, len(train)))
+    parts = {"model": model, "optimizer": optimizer, "rows": order, "draws": generator}
+    loop = Loop(cell, name, parts, torch.Generator(), epochs=1, count=steps, batch_size=1)
+    if int(order.left) >= order.count + order.size or int(order.rows.max()) >= order.count:
+        raise ValueError(f"{loop.path}: rows must be numbers of training clips; delete it.")
     model.train()
-    for step in tqdm(range(steps), "fine-tuning", unit="step", leave=False, disable=quiet):
-        if len(order) < size:
-            order = torch.cat([order, torch.randperm(len(train), generator=generator)])
-        batch, order = order[:size], order[size:]
+    for _ in loop:
+        step, batch = loop.step, order.take(generator)
         progress = max(step - warmup, 0) / max(steps - warmup, 1)
         factor = min((step + 1) / warmup, (1 + math.cos(math.pi * progress)) / 2)
         for group in optimizer.param_groups:
@@ -104,3 +129,5 @@ def fine_tune(
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
+        # Every process computes the same.
+        loop.add({"cross entropy": loss}, Share(batch, 1, 1.0, 1 / cell.scale.world))

@@ -11,14 +11,13 @@ from examples.common.study import Row
 from examples.encoders.pooling import POOLINGS
 
 CONTRASTED = "after contrast: "  # before the names of scores
-SIGNALS = ("motion", "displacement", "position")
+MULTIPLES = {"frames": "patch_frames", "width": "heads", "decoder_width": "heads"}
 
 
 @dataclass(frozen=True)
 class Config(Settings):
     """Settings of one pre-training. Lengths in frames of one branch, times in epochs."""
 
-    protocol: str = setting("", help="which clips train: docs/transforms.md; '' is the usual one")
     validate: tuple[int, ...] = setting((), of=int, help=SUBJECTS)
     weights: str = setting("", help="start from a shipped encoder: docs/fd_mae.md")
     # clip and tokens; body_frame: hips at the origin in each frame, facing forward; path: the way
@@ -41,7 +40,7 @@ class Config(Settings):
     frequency: bool = setting(True)
     multi_tube: bool = setting(True)
     tube_length: int = setting(2, low=1)
-    mask_ratio: float = setting(0.7)
+    mask_ratio: float = setting(0.7, low=0, high=1)
     # loss: L_m + consistency_weight L_mc + frequency_weight L_mf
     consistency_weight: float = setting(0.1, low=0)
     frequency_weight: float = setting(0.5, low=0)
@@ -53,7 +52,7 @@ class Config(Settings):
     contrast_width: int = setting(128, low=1)
     temperature: float = setting(0.1, above=0)
     # what is reconstructed: "motion" (the letter), or positions, as they are or less their mean
-    signal: str = setting("motion", options=SIGNALS)
+    signal: str = setting("motion", options=("motion", "displacement", "position"))
     # optimisation; 0 epochs leave the network as it was made
     epochs: int = setting(50, low=0)
     batch_size: int = setting(32, low=1)
@@ -76,10 +75,19 @@ class Config(Settings):
     linear_shares: tuple[float, ...] = setting((), of=float, above=0)
     # fine-tuning with these shares of the labels, averaged over draws of them
     label_shares: tuple[float, ...] = setting(
-        (), of=float, above=0, help="fine-tune with these shares of the labels"
+        (), of=float, above=0, high=1, help="fine-tune with these shares of the labels"
     )
     label_draws: int = setting(1, low=1)
     fine_tuning_steps: int = setting(300, low=1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, by in MULTIPLES.items():
+            value, step = getattr(self, name), getattr(self, by)
+            if value % step:
+                raise ValueError(f"{name} must be a multiple of {by} ({step}), got {value}.")
+        if self.cutoff > self.frames:
+            raise ValueError(f"cutoff must lie between 0 and {self.frames}, got {self.cutoff}.")
 
 
 _REAL: dict[str, Any] = {
@@ -92,6 +100,8 @@ _REAL: dict[str, Any] = {
 PRESETS: dict[str, Config] = {
     # 2 cores, under 3 minutes with everything around it
     "small": Config(),
+    # any files: joints in their own order
+    "files": Config(epochs=60, **_REAL | {"layout": "", "path": False}),
     # Chosen on views 1 and 2 of NW-UCLA: docs/results.md
     "nwucla": Config(epochs=30, contrast_epochs=6, **_REAL),
     "msr": Config(epochs=60, **_REAL),

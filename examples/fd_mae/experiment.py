@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,9 @@ from torch import Tensor
 from examples.common.probe import probe
 from examples.common.runs import Cell
 from examples.common.study import Experiment, by_data, first_repetition
+from examples.data.clips import layout_of
 from examples.data.protocols import few_labels
+from examples.data.sets import reading
 from examples.data.task import Labelled, Task, load_task
 from examples.encoders.contrast import contrast
 from examples.encoders.pooling import pool
@@ -22,18 +25,19 @@ from examples.encoders.tuning import Classifier, fine_tune, layer_groups
 from examples.fd_mae import figures
 from examples.fd_mae.config import CONTRASTED, PRESETS, ROWS, STUDY, STUDY_ROWS, Config
 from examples.fd_mae.model import Encoder, MaskedAutoencoder
-from examples.fd_mae.train import Pretraining
+from examples.fd_mae.train import Pretraining, build
 from skelfreq.functional import split_frames
-from skelfreq.skeletons import get_layout
 
 
 def load(config: Config) -> tuple[Task, str, Iterable[Tensor]]:
     """Load the clips."""
     task = load_task(
         config.data, frames=2 * config.frames, body_frame=config.body_frame, path=config.path,
-        layout=config.layout, validate=config.validate or None,
-        **({"protocol": config.protocol} if config.protocol else {}),
+        layout=config.layout, validate=config.validate or None, **reading(config),
     )  # fmt: skip
+    with torch.device("meta"):  # what cannot be built is found before any folder is made
+        clips = task.train.clips
+        build(replace(config, weights=""), clips.shape[-1], clips.shape[1])
     parts = (task.train, task.test)
     return task, task.description, (t for part in parts for t in (part.clips, part.labels))
 
@@ -46,12 +50,9 @@ def run(cell: Cell, task: Task) -> tuple[dict[str, float], dict[str, object]]:
     network = Pretraining(config, task.train.clips, cell).run().trained()
     scores = probed(cell, network.encoder, task)
     for share in config.label_shares:
-        draws = config.label_draws if share < 1 else 1
-        found = [
-            fine_tuned(network, config, task, share, draw, cell.quiet) for draw in range(draws)
-        ]
-        name = f"fine-tuning, {share:.0%} of labels" if share < 1 else "fine-tuning"
-        scores[name] = sum(found) / draws
+        draws, few = (config.label_draws, f", {share:.0%} of labels") if share < 1 else (1, "")
+        found = [fine_tuned(network, config, task, share, draw, cell) for draw in range(draws)]
+        scores[f"fine-tuning{few}"] = sum(found) / draws
     if config.contrast_epochs:
         encoder = contrast(config, network.encoder, task.train, cell)
         found = probed(cell, encoder, task)
@@ -73,12 +74,12 @@ def probed(cell: Cell, encoder: Encoder, task: Task) -> dict[str, float]:
 
 
 def fine_tuned(
-    network: MaskedAutoencoder, config: Config, task: Task, share: float, draw: int, quiet: bool
+    network: MaskedAutoencoder, config: Config, task: Task, share: float, draw: int, cell: Cell
 ) -> float:
     """Accuracy after training a copy of the encoder and a new head with a share of the labels."""
     seed = 100 * config.seed + draw
-    every = torch.ones(len(task.train), dtype=torch.bool)
-    chosen = few_labels(task.train.labels.numpy(), every.numpy(), share=share, seed=1000 + seed)
+    labels = task.train.labels.numpy()
+    chosen = few_labels(labels, labels >= 0, share=share, seed=1000 + seed)
     subset = Labelled(task.train.clips[chosen], task.train.labels[chosen])
     torch.manual_seed(seed)
     classes = int(torch.cat([task.train.labels, task.test.labels]).max()) + 1
@@ -89,8 +90,8 @@ def fine_tuned(
         return split_frames(clips.to(next(model.parameters()).device))[step % 2]
 
     fine_tune(
-        model, layer_groups(model), inputs, subset, steps=config.fine_tuning_steps,
-        batch_size=48, seed=seed, quiet=quiet,
+        cell, f"fine-tuning-{share:g}-{draw}", model, layer_groups(model), inputs, subset,
+        steps=config.fine_tuning_steps, batch_size=48, seed=seed,
     )  # fmt: skip
     return model.accuracy(task.test)
 
@@ -105,13 +106,13 @@ def draw(cells: list[Cell], task: Task, folder: Path) -> None:
     if runs:
         figures.draw_smoothness({title: run.loop.history for title, run in runs.items()}, folder)
         last = list(runs.values())[-1]
-        figures.draw_reconstruction(last, task.test.clips[0], get_layout(task.layout), folder)
+        figures.draw_reconstruction(last, task.test.clips[0], layout_of(task.layout), folder)
 
 
 def preset_for(given: Mapping[str, Any]) -> str:
     """Shipped weights have the name of the preset that made them."""
-    name: str = given.get("weights") or by_data(given)
-    return name if name in PRESETS else by_data(given)
+    weights = given.get("weights")
+    return weights if weights in PRESETS else by_data(given).replace("msr", "files")
 
 
 def rows_for(given: Mapping[str, Any]) -> tuple[str, ...]:

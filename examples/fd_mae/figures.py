@@ -7,13 +7,14 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from examples.common.plots import BLUE, ORANGE, lines, panels, save
+from examples.common.plots import lines, panels, save
 from examples.common.runs import write_json
 from examples.data.task import BONES
 from examples.fd_mae.config import Config
 from examples.fd_mae.model import MaskedAutoencoder
 from examples.fd_mae.train import Pretraining, reconstructed_signal
 from skelfreq.functional import relative_log_amplitude, split_frames
+from skelfreq.plotting import plot_skeleton
 from skelfreq.skeletons import SkeletonLayout
 
 
@@ -55,7 +56,7 @@ def draw_amplitudes(networks: dict[str, MaskedAutoencoder], clips: Tensor, folde
 def draw_reconstruction(
     run: Pretraining, clip: Tensor, layout: SkeletonLayout, folder: Path
 ) -> None:
-    """One clip [3, 2T, V]: what the encoder sees, what the decoder makes of it, the truth."""
+    """One clip [C, 2T, V]: what the encoder sees, what the decoder makes of it, the truth."""
     torch.manual_seed(run.config.seed)
     half = split_frames(clip.unsqueeze(0))[1]
     branch = run.trained().cpu().eval()(half)
@@ -64,20 +65,17 @@ def draw_reconstruction(
     truth = reconstructed_signal(half, run.config)
     guess = _positions(torch.where(branch.mask.unsqueeze(1), guessed, truth), half, run.config)[0]
     steps = torch.linspace(0, half.shape[2] - 1, 5).round().long().tolist()
-    kinds = {"visible joints": half[0], "reconstruction": guess, "truth": half[0]}
+    seen = half[0].masked_fill(branch.mask[0], float("nan"))
+    kinds = {"visible joints": seen, "reconstruction": guess, "truth": half[0]}
     figure, axes = panels(3, len(steps), (2.2, 3.2), sharex=True, sharey=True)
     for axis, (kind, pose, frame) in zip(
         axes, [(k, p, f) for k, p in kinds.items() for f in steps], strict=True
     ):
-        masked = branch.mask[0, frame]
-        x, y = BONES * pose[0, frame], BONES * pose[1, frame]
-        for a, b in layout.edges:
-            if kind != "visible joints" or not (masked[a] or masked[b]):
-                axis.plot(x[[a, b]], y[[a, b]], color="#999999", linewidth=1.5, zorder=1)
-        axis.scatter(x[~masked], y[~masked], s=26, color=BLUE, zorder=2)
-        if kind != "visible joints":
-            axis.scatter(x[masked], y[masked], s=26, color=ORANGE, zorder=2)
-        axis.set_aspect("equal")
+        pose, mask = BONES * pose[..., : layout.num_joints], branch.mask[0, :, : layout.num_joints]
+        plot_skeleton(pose, layout, frame=frame, mask=mask, ax=axis)
+        if len(pose) == 2:
+            axis.yaxis.set_inverted(True)  # pixels count from the top
+        axis.set(xlabel="", ylabel="")
         if kind == "visible joints":
             axis.set_title(f"frame {frame}")
         if frame == steps[0]:
@@ -92,7 +90,7 @@ def draw_reconstruction(
 
 
 def _positions(signal: Tensor, half: Tensor, config: Config) -> Tensor:
-    """Joint positions [N, 3, T, V] from a reconstructed signal."""
+    """Joint positions [N, C, T, V] from a reconstructed signal."""
     if config.signal == "position":
         return signal
     if config.signal == "displacement":

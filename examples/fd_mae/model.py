@@ -49,16 +49,9 @@ class Encoder(nn.Module):
     """
 
     def __init__(
-        self,
-        channels: int,
-        frames: int,
-        joints: int,
-        patch_frames: int,
-        width: int,
-        depth: int,
-        heads: int,
-        mlp_ratio: int,
-    ) -> None:
+        self, channels: int, frames: int, joints: int, patch_frames: int, width: int, depth: int,
+        heads: int, mlp_ratio: int,
+    ) -> None:  # fmt: skip
         super().__init__()
         self.embed = nn.Conv2d(channels, width, (patch_frames, 1), stride=(patch_frames, 1))
         self.time_position = nn.Parameter(torch.zeros(frames // patch_frames, 1, width))
@@ -162,13 +155,9 @@ class MaskedAutoencoder(nn.Module):
         )
         self.apply(_initialise)
         nn.init.xavier_uniform_(self.encoder.embed.weight.flatten(1))
-        for position in (
-            self.encoder.time_position,
-            self.encoder.joint_position,
-            self.decoder_time_position,
-            self.decoder_joint_position,
-            self.mask_token,
-        ):
+        of_encoder = (self.encoder.time_position, self.encoder.joint_position)
+        of_decoder = (self.decoder_time_position, self.decoder_joint_position, self.mask_token)
+        for position in (*of_encoder, *of_decoder):
             nn.init.normal_(position, std=0.02)
 
     def draw_mask(self, clip: Tensor) -> TubeMask:

@@ -18,20 +18,24 @@ PARTS = ("total", "motion", "target_motion", "consistency", "frequency")
 MEASURED = 2**16  # clips from which the scale of the signal is taken
 
 
-def build(config: Config, joints: int) -> MaskedAutoencoder:
-    """Make the network of one branch."""
+def build(
+    config: Config, joints: int, channels: int = 3,
+    kind: type[MaskedAutoencoder] = MaskedAutoencoder,
+) -> MaskedAutoencoder:  # fmt: skip
+    """Make the network of one branch, for clips of 2 or 3 coordinates."""
     names = (
         "frames patch_frames width depth heads mlp_ratio decoder_width decoder_depth ssfrm_width "
         "mask_ratio tube_length multi_tube frequency"
     )
-    network = MaskedAutoencoder(joints=joints, **{n: getattr(config, n) for n in names.split()})
+    sizes = {"joints": joints, "channels": channels, "signal_channels": channels}
+    network = kind(**sizes, **{n: getattr(config, n) for n in names.split()})
     if config.weights:
         load_encoder(network.encoder, config.weights)
     return network
 
 
 def reconstructed_signal(clip: Tensor, config: Config) -> Tensor:
-    """What a branch [N, 3, T, V] reconstructs: d(S) in the letter, positions as an option."""
+    """What a branch [N, C, T, V] reconstructs: d(S) in the letter, positions as an option."""
     if config.signal == "motion":
         return motion(clip)
     if config.signal == "displacement":
@@ -40,7 +44,7 @@ def reconstructed_signal(clip: Tensor, config: Config) -> Tensor:
 
 
 class Pretraining:
-    """Networks and optimizer of one run on clips [n, 3, 2T, V]."""
+    """Networks and optimizer of one run on clips [n, C, 2T, V]."""
 
     def __init__(self, config: Config, clips: Tensor, cell: Cell | None = None) -> None:
         # Weights and masks draw from the global generator, order and augmentation from this one.
@@ -48,7 +52,7 @@ class Pretraining:
         self.generator = torch.Generator().manual_seed(config.seed)
         self.config, self.clips, self.cell = config, clips, cell or Cell()
         self.scale = self.cell.scale
-        self.network = build(config, clips.shape[-1]).to(self.scale.device)
+        self.network = self.build().to(self.scale.device)
         self.dual = (
             EMADualPath(self.network, schedule=self.momentum_at) if config.dual_path else None
         )
@@ -74,7 +78,7 @@ class Pretraining:
         return self
 
     def accumulate(self, clips: Tensor, weight: float = 1.0) -> FDMAELoss:
-        """Add the gradients of clips [N, 3, 2T, V]."""
+        """Add the gradients of clips [N, C, 2T, V]."""
         config = self.config
         target_clip, online_clip = split_frames(clips)
         online: Branch = self.online(online_clip, self.network.draw_mask(online_clip))
@@ -129,4 +133,8 @@ class Pretraining:
 
     def trained(self) -> MaskedAutoencoder:
         """Return the online network, whole where its weights are sharded."""
-        return self.scale.plain(self.network, lambda: build(self.config, self.clips.shape[-1]))
+        return self.scale.plain(self.network, self.build)
+
+    def build(self) -> MaskedAutoencoder:
+        """Make the network for these clips."""
+        return build(self.config, self.clips.shape[-1], self.clips.shape[1])

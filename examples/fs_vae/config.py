@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from examples.common.settings import Settings, setting
+from examples.common.settings import READING, Settings, setting
 from examples.common.study import Row
 
 ENHANCE = ("bands", "free", "none")
@@ -77,7 +77,7 @@ class Config(Settings):
                 f"kl_start must lie between 0 and kl_end={self.kl_end}, got {self.kl_start}."
             )
         folders = {"features", "validation_features", "texts"}
-        clips = {"unseen", "class_splits", "descriptions"}
+        clips = {"unseen", "class_splits", "descriptions", *READING}
         clips |= set() if self.data == "synthetic" else {"data"}
         needed, idle = (folders, clips) if self.synse else (set(), folders)
         if missing := [name for name in sorted(needed) if not getattr(self, name)]:

@@ -17,13 +17,13 @@ from skelfreq.functional import motion
 
 
 class SkeletonEncoder(nn.Module):
-    """[N, 3, T, V] → features [N, width] and logits [N, classes].
+    """[N, C, T, V] → features [N, width] and logits [N, classes].
 
     Frequency enhancement along time, positions and motion of all joints as channels, three
     convolutions along time, mean over time.
     """
 
-    def __init__(self, joints: int, classes: int, config: Config) -> None:
+    def __init__(self, joints: int, classes: int, config: Config, channels: int = 3) -> None:
         super().__init__()
         self.enhance: nn.Module = nn.Identity()
         if config.enhance != "none" and config.enhance_time:
@@ -31,7 +31,7 @@ class SkeletonEncoder(nn.Module):
             self.enhance = FreqEnhance(
                 config.frames, strength=config.strength, learnable=config.enhance, **bands
             )
-        widths = (6 * joints, 128, 192, config.width)
+        widths = (2 * channels * joints, 128, 192, config.width)
         layers: list[nn.Module] = [nn.BatchNorm1d(widths[0])]
         for before, after, stride in zip(widths[:-1], widths[1:], (2, 2, 1), strict=True):
             convolution = nn.Conv1d(before, after, 5, stride, padding=2)
@@ -65,8 +65,9 @@ def train_encoder(
     """Train on the clips of ``classes``; column i of the logits is ``classes[i]``."""
     clips, labels = _of(train, classes)
     columns = torch.searchsorted(torch.tensor(classes), labels)
+    joints, channels = clips.shape[-1], clips.shape[1]
     return fit_classifier(
-        cell, name, lambda: SkeletonEncoder(clips.shape[-1], len(classes), config), clips, columns,
+        cell, name, lambda: SkeletonEncoder(joints, len(classes), config, channels), clips, columns,
         view, seed=config.seed if config.encoder_seed < 0 else config.encoder_seed,
         epochs=config.encoder_epochs, batch_size=config.encoder_batch, peak=config.encoder_lr,
         weight_decay=0.05,

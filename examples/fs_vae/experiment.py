@@ -16,6 +16,7 @@ from examples.common.runs import Cell, held
 from examples.common.study import Experiment, by_data, seeds_alone
 from examples.data import load as load_data
 from examples.data.protocols import ClassSplit, class_split
+from examples.data.sets import reading
 from examples.data.task import Task, load_task
 from examples.fs_vae import figures, synse
 from examples.fs_vae.config import COMPARED, PRESETS, ROWS, STUDY, SWEEP, SWEPT, SYNSE, Config
@@ -54,7 +55,7 @@ def load(config: Config) -> tuple[Clips | Mapping[str, Any], str, Iterable[Tenso
         parts = [p for f in (final, validation) for p in (f.train, f.seen_test, f.unseen_test)]
         read = {"final": final, "validation": validation, "classes": split.num_classes}
         return read, final.source, [*(t for p in parts for t in (p.x, p.labels, p.logits)), texts]
-    options = OPTIONS.get(config.data, {})
+    options: dict[str, Any] = OPTIONS.get(config.data, {}) | reading(config)
     clips = load_data(config.data, **options)
     name = described_as(config.data, clips.class_names)
     # Else the last training group, whatever the data calls a group.

@@ -8,9 +8,10 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
+from examples.data.clips import Layout, layout_of
 from examples.mica.config import HEADS, Config
 from skelfreq import FreS, FreST, FreT
-from skelfreq.skeletons import adjacency, get_layout
+from skelfreq.skeletons import adjacency
 
 
 class Block(nn.Module):
@@ -22,9 +23,8 @@ class Block(nn.Module):
         self.spatial = nn.Conv2d(before, after * len(graph), 1)
         size, padding = (config.kernel, 1), (config.kernel // 2, 0)
         over_frames = nn.Conv2d(after, after, size, (stride, 1), padding)
-        self.temporal = nn.Sequential(
-            nn.BatchNorm2d(after), nn.ReLU(), over_frames, nn.BatchNorm2d(after)
-        )
+        norms = (nn.BatchNorm2d(after), nn.BatchNorm2d(after))
+        self.temporal = nn.Sequential(norms[0], nn.ReLU(), over_frames, norms[1])
         self.spectral = spectral_layer(after, config)
         self.shortcut = nn.Conv2d(before, after, 1, (stride, 1))
 
@@ -37,25 +37,22 @@ class Block(nn.Module):
 
 def spectral_layer(channels: int, config: Config) -> nn.Module:
     """Return the filter of a block: FreST, one of its halves, one of its filters, or nothing."""
-    if config.spectral == "none":
-        return nn.Identity()
-    layer = {"fres": FreS, "fret": FreT, "frest": FreST}[config.spectral]
-    filters = config.filters
-    return layer(channels, use_global=filters != "local", use_local=filters != "global")
+    kind = {"none": nn.Identity, "fres": FreS, "fret": FreT, "frest": FreST}[config.spectral]
+    used = config.filters
+    return kind(channels, use_global=used != "local", use_local=used != "global")
 
 
 class Encoder(nn.Module):
-    """Clips [N, 3, T, V] → features of every frame [N, T', width]."""
+    """Clips [N, C, T, V] → features of every frame [N, T', width]."""
 
-    def __init__(self, layout: str, config: Config) -> None:
+    def __init__(self, layout: Layout, config: Config, channels: int = 3) -> None:
         super().__init__()
-        graph = adjacency(get_layout(layout), "spatial").to(torch.get_default_dtype())
-        self.norm = nn.BatchNorm1d(3 * graph.shape[-1])
+        graph = adjacency(layout_of(layout), "spatial").to(torch.get_default_dtype())
+        self.norm = nn.BatchNorm1d(channels * graph.shape[-1])
         self.width = config.widths[-1]
-        sizes = enumerate(itertools.pairwise((3, *config.widths)))
-        self.blocks = nn.Sequential(
-            *(Block(*size, graph, 2 if number else 1, config) for number, size in sizes)
-        )
+        sizes = enumerate(itertools.pairwise((channels, *config.widths)))
+        blocks = (Block(*size, graph, 2 if number else 1, config) for number, size in sizes)
+        self.blocks = nn.Sequential(*blocks)
 
     def forward(self, clips: Tensor) -> Tensor:
         """Return frame features."""
@@ -70,10 +67,8 @@ class Embedding(nn.Module):
     def __init__(self, encoder: Encoder, embedding: int) -> None:
         super().__init__()
         self.encoder = encoder
-        width = encoder.width
-        self.project = nn.Sequential(
-            nn.Linear(width, width), nn.ReLU(), nn.Linear(width, embedding)
-        )
+        size = encoder.width
+        self.project = nn.Sequential(nn.Linear(size, size), nn.ReLU(), nn.Linear(size, embedding))
 
     def forward(self, clips: Tensor) -> tuple[Tensor, Tensor]:
         """Return embeddings [N, embedding] and frame features [N, T', width]."""
@@ -84,16 +79,13 @@ class Embedding(nn.Module):
 class Harmonizer(nn.Module):
     """Cross-attention: frames ask, the phrases of the sample's description answer."""
 
-    def __init__(self, width: int, text_width: int, embedding: int) -> None:
+    def __init__(self, width: int, text: int, embedding: int) -> None:
         super().__init__()
-        self.attention = nn.MultiheadAttention(
-            width, HEADS, kdim=text_width, vdim=text_width, batch_first=True
-        )
+        self.attention = nn.MultiheadAttention(width, HEADS, kdim=text, vdim=text, batch_first=True)
         self.project = nn.Linear(width, embedding)
 
     def forward(self, frames: Tensor, phrases: Tensor, present: Tensor) -> Tensor:
         """Return embeddings [N, embedding] from frames [N, T', width], phrases [N, L, text]."""
         options = {"key_padding_mask": ~present, "need_weights": False}
         answer, _ = self.attention(frames, phrases, phrases, **options)
-        aligned: Tensor = self.project((frames + answer).mean(1))
-        return aligned
+        return self.project((frames + answer).mean(1))

@@ -10,28 +10,31 @@ from torch import Tensor
 from examples.common.probe import probe
 from examples.common.runs import Cell
 from examples.common.study import Experiment, first_repetition
+from examples.data.sets import reading
 from examples.data.task import Task, load_task
 from examples.mica import figures
 from examples.mica.config import PRESETS, ROWS, Config
 from examples.mica.train import MICA, Text, Training
-from examples.text import class_features, described_as, load_descriptions, phrase_features
+from examples.text import class_features, describe, phrase_features
 
 
 def load(config: Config) -> tuple[tuple[Task, Text], str, Iterable[Tensor]]:
     """Load the clips and encode the descriptions of their classes."""
-    task = load_task(config.data, config.frames, body_frame=True, validate=config.validate or None)
-    name = config.descriptions or described_as(config.data, task.class_names)
-    described = load_descriptions(name).for_classes(task.class_names)
+    options = {"validate": config.validate or None, **reading(config)}
+    task = load_task(config.data, config.frames, body_frame=True, **options)
+    described = describe(config.data, task.class_names, config.descriptions)
     text = Text(class_features(described), *phrase_features(described))
     tensors = (task.train.clips, task.train.labels, task.test.clips, task.test.labels)
-    return (task, text), task.description, (*tensors, text.classes, text.phrases)
+    line = f"{task.description}\nTexts: {described.source}"
+    return (task, text), line, (*tensors, text.classes, text.phrases)
 
 
 def train(cell: Cell, data: tuple[Task, Text]) -> MICA:
     """Train, or read what was trained."""
     (task, text), config = data, cell.settings
     run = Training(config, task.train, task.layout, text, cell).run()
-    return cell.scale.plain(run.model, lambda: MICA(task.layout, text, config)).eval()
+    channels = task.train.clips.shape[1]
+    return cell.scale.plain(run.model, lambda: MICA(task.layout, text, config, channels)).eval()
 
 
 def run(cell: Cell, data: tuple[Task, Text]) -> tuple[dict[str, float], dict[str, object]]:
@@ -49,6 +52,5 @@ def draw(cells: list[Cell], data: tuple[Task, Text], folder: Path) -> None:
 
 
 EXPERIMENT = Experiment(
-    "mica", Config, PRESETS, ROWS, ("random", "infonce", "mica"), load, run, draw,
-    study_rows=tuple(ROWS),
-)  # fmt: skip
+    "mica", Config, PRESETS, ROWS, ("random", "infonce", "mica"), load, run, draw, {}, tuple(ROWS)
+)

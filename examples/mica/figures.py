@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from examples.common.plots import BLUE, GREY, ORANGE, legend, panels, save, spread
+from examples.common.plots import BLUE, CYCLE, GREY, ORANGE, legend, lines, panels, save, spread
 from examples.data.task import Labelled, Task
 from examples.mica.encoder import Encoder
 from examples.mica.train import MICA
 from skelfreq import FreS, FreT
 from skelfreq.functional import rdft
+from skelfreq.plotting import plot_gains
 
 
 def draw_model(model: MICA, task: Task, folder: Path, name: str) -> None:
@@ -70,8 +70,10 @@ def draw_filters(encoder: Encoder, clips: Tensor, path: Path) -> None:
             if name.endswith(kind):
                 before, after = (_amplitude(x, dim) for x in ends)
                 gain = after / before.clamp(min=1e-12)
-                axis.plot(gain.numpy(), marker=".", label=name.removesuffix(kind))
-        axis.axhline(1, color=GREY, linewidth=0.8)
+                plot_gains(
+                    gain, transform="fourier", label=name.removesuffix(kind), ax=axis,
+                    color=CYCLE[len(axis.get_lines()) // 2 % len(CYCLE)],
+                )  # fmt: skip
         axis.set(title=f"{kind}: gain with its residual", xlabel=unit, ylabel="amplitude ratio")
         legend(axis)
     save(figure, path)
@@ -106,12 +108,11 @@ def draw_queue(model: MICA, data: Labelled, path: Path) -> None:
     similarity = torch.nn.functional.normalize(query, dim=1) @ queue.mT
     same = data.labels[:, None] == labels
     figure, (axis,) = panels()
-    parts = [similarity[~same].numpy(), similarity[same].numpy()]
-    style = {"histtype": "step", "linewidth": 2, "color": [GREY, BLUE]}
-    axis.hist(parts, 50, density=True, label=["other classes", "same class"], **style)
-    title = "Test embeddings against the queue"
-    axis.set(title=title, xlabel="cosine similarity", ylabel="density")
-    legend(axis)
+    edges = torch.linspace(float(similarity.min()), float(similarity.max()) + 1e-6, 51)
+    parts = {"other classes": similarity[~same], "same class": similarity[same]}
+    counts = {name: torch.histogram(part, edges, density=True).hist for name, part in parts.items()}
+    lines(axis, {name: count.tolist() for name, count in counts.items()}, edges[1:].tolist())
+    axis.set(title="Test clips against the queue", xlabel="cosine similarity", ylabel="density")
     save(figure, path)
 
 
@@ -123,7 +124,7 @@ def draw_robustness(runs: Mapping[str, Sequence[Mapping[str, float]]], path: Pat
         for (title, scores), colour in zip(runs.items(), (GREY, BLUE), strict=False):
             names = [name for name in scores[0] if kind in name]
             values = 100 * torch.tensor([[one[name] for name in names] for one in scores])
-            levels = [float(re.sub(r"[^0-9]", "", name)) for name in names]
+            levels = [float("".join(filter(str.isdigit, name))) for name in names]
             spread(axis, levels, values, color=colour, label=title)
         axis.set(title=f"Accuracy, {kind}", xlabel=unit, ylabel="per cent")
         legend(axis)

@@ -14,14 +14,13 @@ from examples.common.probe import features
 from examples.common.runs import Cell
 from examples.common.study import Experiment, Row
 from examples.common.training import fit_classifier
-from examples.data import SkeletonClips, load, normalise, resample_clips
-from examples.data.body import centre_frames, face_forward
-from examples.data.task import BONES, Labelled
+from examples.data import SkeletonClips, load, resample_clips
+from examples.data.sets import reading
+from examples.data.task import Labelled, to_form
 from examples.mica import figures
 from examples.mica.config import PRESETS, Config
 from examples.mica.encoder import Encoder
 from examples.mica.train import view
-from skelfreq.skeletons import get_layout
 
 JITTER = (0, 1, 2, 5, 10)  # cm
 DROPOUT = (0, 10, 20, 30)  # per cent of the frames
@@ -33,7 +32,9 @@ ROWS = {
 
 def load_clips(config: Config) -> tuple[SkeletonClips, str, Iterable[Tensor]]:
     """Load the clips as they were recorded."""
-    clips = load(config.data)
+    clips = load(config.data, **reading(config))
+    if clips.joints.shape[-1] != 3:
+        raise ValueError(f"{clips.source}: noise in cm needs 3 coordinates in metres, got pixels.")
     arrays = (clips.joints, clips.lengths, clips.labels, clips.train)
     return clips, clips.source, (torch.from_numpy(array) for array in arrays)
 
@@ -44,11 +45,10 @@ def corrupted(clips: SkeletonClips, config: Config) -> tuple[Labelled, dict[str,
     Noise is added to the raw clips, in metres, before they are resampled, centred and turned.
     Dropped frames are gone: the clip is the shorter for it, and resampling bridges the gap.
     """
-    layout = get_layout(clips.layout)
 
     def ready(part: SkeletonClips) -> Labelled:
-        x = face_forward(centre_frames(resample_clips(part, config.frames), layout), layout)
-        return Labelled(normalise(x, layout, scale="bones") / BONES, torch.from_numpy(part.labels))
+        x = to_form(resample_clips(part, config.frames), clips.layout, True)
+        return Labelled(x, torch.from_numpy(part.labels))
 
     held_out = clips.train & np.isin(clips.groups, config.validate)
     test = clips.subset(held_out if config.validate else ~clips.train)
@@ -73,15 +73,13 @@ def corrupted(clips: SkeletonClips, config: Config) -> tuple[Labelled, dict[str,
 class Classifier(nn.Module):
     """Encoder, mean over frames, linear classifier."""
 
-    def __init__(self, layout: str, classes: int, config: Config) -> None:
+    def __init__(self, encoder: Encoder, classes: int) -> None:
         super().__init__()
-        self.encoder = Encoder(layout, config)
-        self.head = nn.Linear(self.encoder.width, classes)
+        self.encoder, self.head = encoder, nn.Linear(encoder.width, classes)
 
     def forward(self, clips: Tensor) -> Tensor:
         """Map clips to class scores."""
-        scores: Tensor = self.head(self.encoder(clips).mean(1))
-        return scores
+        return self.head(self.encoder(clips).mean(1))
 
 
 def run(cell: Cell, clips: SkeletonClips) -> tuple[dict[str, float], dict[str, object]]:
@@ -90,14 +88,14 @@ def run(cell: Cell, clips: SkeletonClips) -> tuple[dict[str, float], dict[str, o
     train, tests = corrupted(clips, config)
     classes, quiet = int(train.labels.max()) + 1, replace(config, jitter=0.0, crop=0.8)
     model = fit_classifier(
-        cell, "supervised", lambda: Classifier(clips.layout, classes, config), train.clips,
-        train.labels, lambda x, generator: view(x, quiet, generator), seed=config.seed,
+        cell, "supervised", lambda: Classifier(Encoder(clips.layout, config), classes),
+        train.clips, train.labels, lambda x, generator: view(x, quiet, generator), seed=config.seed,
         epochs=config.epochs, batch_size=config.batch_size, peak=2 * config.lr, weight_decay=0.01,
         fused=True,
     )  # fmt: skip
-    found = {n: features(model, test.clips, cell.scale.device) for n, test in tests.items()}
-    labels = next(iter(tests.values())).labels
-    return {n: float((x.argmax(1) == labels).float().mean()) for n, x in found.items()}, {}
+    device = cell.scale.device
+    hits = {n: features(model, t.clips, device).argmax(1) == t.labels for n, t in tests.items()}
+    return {name: float(hit.float().mean()) for name, hit in hits.items()}, {}
 
 
 def draw(cells: list[Cell], clips: SkeletonClips, folder: Path) -> None:

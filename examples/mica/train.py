@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from examples.common.runs import Cell
 from examples.common.training import Loop, one_cycle
 from examples.data import augment
-from examples.data.task import Labelled
+from examples.data.task import Labelled, Layout
 from examples.mica.config import Config
 from examples.mica.encoder import Embedding, Encoder, Harmonizer
 from skelfreq import EMADualPath
@@ -43,12 +43,10 @@ class Queue(nn.Module):
     def put(self, keys: Tensor, labels: Tensor) -> None:
         """Write keys [N, width], scaled to unit length, and labels [N] over the oldest."""
         keys, size = nnf.normalize(keys.to(self.keys.dtype), dim=1), len(self.keys)
+        start = int(self.written)
         # Of a batch larger than the queue only the last keys would stay.
-        position = int(self.written) + max(len(keys) - size, 0)
-        kept = keys[-size:]
-        index = (torch.arange(len(kept), device=keys.device) + position) % size
-        self.keys[index] = kept
-        self.labels[index] = labels[-size:]
+        index = torch.arange(start, start + len(keys), device=keys.device)[-size:] % size
+        self.keys[index], self.labels[index] = keys[-size:], labels[-size:]
         self.written += len(keys)
 
     def entries(self) -> tuple[Tensor, Tensor]:
@@ -60,16 +58,14 @@ class Queue(nn.Module):
 class MICA(nn.Module):
     """Both paths, the queue, and the parts that language needs."""
 
-    def __init__(self, layout: str, text: Text, config: Config) -> None:
+    def __init__(self, layout: Layout, text: Text, config: Config, channels: int = 3) -> None:
         super().__init__()
         self.config, self.text = config, text
-        encoder = Encoder(layout, config)
+        encoder = Encoder(layout, config, channels)
         self.paths = EMADualPath(Embedding(encoder, config.embedding), momentum=config.momentum)
         self.queue = Queue(config.queue, config.embedding)
-        self.harmonizer = None
-        if config.harmonizer > 0:
-            words = text.phrases.shape[-1]
-            self.harmonizer = Harmonizer(encoder.width, words, config.embedding)
+        sizes = (encoder.width, text.phrases.shape[-1], config.embedding)
+        self.harmonizer = Harmonizer(*sizes) if config.harmonizer > 0 else None
 
     @property
     def encoder(self) -> Encoder:
@@ -79,7 +75,7 @@ class MICA(nn.Module):
     def forward(
         self, first: Tensor, second: Tensor, labels: Tensor, generator: torch.Generator
     ) -> tuple[dict[str, Tensor], Tensor]:
-        """Return the parts of the loss of two views [N, 3, T, V], and the keys [N, embedding]."""
+        """Return the parts of the loss of two views [N, C, T, V], and the keys [N, embedding]."""
         config, text = self.config, self.text
         (query, frames), (key, _) = self.paths(first, second)
         queue, queue_labels = self.queue.entries()
@@ -89,11 +85,10 @@ class MICA(nn.Module):
             student = _noisy(nnf.normalize(query, dim=1), config.noise, generator)
             teacher = _noisy(text.classes[labels], config.noise, generator)
             losses["modulation"] = config.modulation * similarity_distillation_loss(
-                student @ queue.mT,
-                teacher @ text.classes[queue_labels].mT,
+                student @ queue.mT, teacher @ text.classes[queue_labels].mT,
                 student_temperature=config.student_temperature,
                 teacher_temperature=config.teacher_temperature,
-            )
+            )  # fmt: skip
         if self.harmonizer is not None:
             aligned = self.harmonizer(frames, text.phrases[labels], text.present[labels])
             loss = info_nce(aligned, key, queue, temperature=config.temperature)
@@ -111,30 +106,29 @@ def view(clips: Tensor, config: Config, generator: torch.Generator) -> Tensor:
     x = augment.rotate(clips, generator=generator, max_angle=config.rotation)
     x = augment.scale(x, generator=generator, low=1 - config.scale, high=1 + config.scale)
     x = augment.crop(x, generator=generator, low=config.crop)
-    x = augment.jitter(x, generator=generator, std=config.jitter)
-    return x.contiguous()  # rounding of convolutions follows the order in memory
+    # Rounding of convolutions follows the order in memory.
+    return augment.jitter(x, generator=generator, std=config.jitter).contiguous()
 
 
 class Training:
     """Model and optimizer of one run."""
 
     def __init__(
-        self, config: Config, data: Labelled, layout: str, text: Text, cell: Cell | None = None
+        self, config: Config, data: Labelled, layout: Layout, text: Text, cell: Cell | None = None
     ) -> None:
         torch.manual_seed(config.seed)
         self.generator = torch.Generator().manual_seed(config.seed)
         self.config, self.data, self.cell = config, data, cell or Cell()
         self.scale = self.cell.scale
-        device = self.scale.device
-        self.model = MICA(layout, Text(*(x.to(device) for x in text)), config).to(device).train()
+        text = Text(*(x.to(self.scale.device) for x in text))
+        self.model = MICA(layout, text, config, data.clips.shape[1]).to(self.scale.device).train()
         self.called = self.scale.setup(self.model, compiled=self.model.paths.online)
         trained = [p for p in self.model.parameters() if p.requires_grad]
         options = {"lr": config.lr, "weight_decay": config.weight_decay, "fused": True}
         self.optimizer = torch.optim.AdamW(trained, **options)
-        self.loop = Loop(
-            self.cell, "training", {"model": self.model, "optimizer": self.optimizer},
-            self.generator, epochs=config.epochs, count=len(data), batch_size=config.batch_size,
-        )  # fmt: skip
+        parts = {"model": self.model, "optimizer": self.optimizer}
+        sizes = {"epochs": config.epochs, "count": len(data), "batch_size": config.batch_size}
+        self.loop = Loop(self.cell, "training", parts, self.generator, **sizes)
         if int(self.model.queue.labels.max()) >= len(text.classes):
             raise ValueError(f"{self.loop.path}: the queue's labels must be classes of the data.")
 

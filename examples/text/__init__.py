@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from examples.text.descriptions import LEVELS, Descriptions, described_as, load_descriptions
+from examples.text.descriptions import (
+    LEVELS,
+    Descriptions,
+    describe,
+    described_as,
+    load_descriptions,
+)
 from examples.text.encoding import Encoder, class_features, encode, minilm, phrase_features
 
 __all__ = [
@@ -10,6 +16,7 @@ __all__ = [
     "Descriptions",
     "Encoder",
     "class_features",
+    "describe",
     "described_as",
     "encode",
     "load_descriptions",

@@ -86,3 +86,13 @@ def described_as(data: str, class_names: Sequence[str]) -> str:
         return data
     msr = load_descriptions("msr_action3d").class_names
     return "msr_action3d" if tuple(class_names) == msr else Path(data).stem
+
+
+def describe(data: str, class_names: Sequence[str], given: str = "") -> Descriptions:
+    """Return the texts ``given`` for the classes of some data, or known ones, or their names."""
+    name = given or described_as(data, class_names)
+    if given or (FOLDER / f"{name}.json").exists():
+        return load_descriptions(name).for_classes(class_names)
+    names = tuple(class_names)
+    source = "the names of the classes; --descriptions FILE takes better ones"
+    return Descriptions(names, dict.fromkeys(LEVELS, names), source)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import errno
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -48,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     common.add_argument("--skip-errors", action="store_true", help="leave out malformed files")
     command = commands.add_parser("convert", parents=[common], help="write the converted form")
     command.add_argument("out", type=Path, metavar="OUT", help="folder to make")
-    command.add_argument("--overwrite", action="store_true", help="replace OUT")
+    command.add_argument("--overwrite", action="store_true", help="replace a converted set")
     command.add_argument("--quiet", action="store_true", help="no progress bar")
     commands.add_parser("info", parents=[common], help="say what is in it")
     command = commands.add_parser("check", parents=[common], help="find suspicious clips")
@@ -212,7 +213,11 @@ def main(words: Sequence[str] | None = None) -> int:
         sys.stdout = None
         return 0
     except OSError as error:
-        sys.stderr.write(f"{error.filename or arguments.command}: {error.strerror or error}.\n")
+        full = error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
+        again = full and arguments.command == "convert"
+        remedy = " Make room; the same command goes on from there." if again else ""
+        reason = f"{error.strerror or error}.{remedy}"
+        sys.stderr.write(f"{error.filename or arguments.command}: {reason}\n")
         return 1
     except KeyboardInterrupt:
         sys.stderr.write("Interrupted. The same command goes on from here.\n")

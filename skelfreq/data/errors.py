@@ -56,6 +56,10 @@ class SkeletonFormatError(ValueError):
         message = f"{where}: {printable(reason, 600)}."
         super().__init__(message + (f" {printable(remedy, 400)}." if remedy else ""))
 
+    def with_remedy(self, remedy: str) -> SkeletonFormatError:
+        """Return the same error with another remedy."""
+        return _rebuild(self.path, self.reason, self.line, self.offset, self.item, remedy)
+
     def __reduce__(self) -> tuple[object, ...]:
         """Return what rebuilds the error in another process."""
         rest = (self.line, self.offset, self.item, self.remedy)

@@ -43,7 +43,7 @@ def write_index(source: ClipSource, journal: Journal, has_confidence: bool) -> N
         if clip["label"] < 0 and clip["label_name"]:
             clip["label"] = place[clip["label_name"]]
     layout = dict(journal.layout)
-    channels = layout.pop("channels")
+    channels, measured_in = layout.pop("channels"), layout.pop("unit")
     options = source.options
     preprocessing = list(source.reader.preprocessing)
     if options.non_finite == "missing":
@@ -56,7 +56,7 @@ def write_index(source: ClipSource, journal: Journal, has_confidence: bool) -> N
         "version": VERSION,
         "layout": layout,
         "channels": channels,
-        "unit": source.reader.unit,
+        "unit": measured_in,
         "confidence": has_confidence,
         "class_names": list(classes),
         "preprocessing": preprocessing,

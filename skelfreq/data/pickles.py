@@ -18,7 +18,10 @@ from skelfreq.data.files import MAX_LINE, Limits, open_regular
 
 __all__ = ["PickledArray", "read_pickle"]
 
-_REMEDY = "Only lists, dicts, texts, numbers and numpy arrays are read; write the file from those"
+_REMEDY = (
+    "Only lists, tuples, dicts, texts, numbers and arrays of numbers are read; write texts as "
+    "str(x), arrays of texts as x.tolist(), other mappings as dict(x)"
+)
 _MAX_AXES = 8
 _DTYPE = re.compile(r"[fiub](?:1|2|4|8)|f16")
 # An object of the pickle takes this many bytes of memory at most, on average.
@@ -35,7 +38,7 @@ _FIXED = {
 _COUNTED = {
     **dict.fromkeys(b"U\x8c\x8aC", 1),
     **dict.fromkeys(b"TX\x8bB", 4),
-    **dict.fromkeys(b"\x8d\x8e", 8),
+    **dict.fromkeys(b"\x8d\x8e\x96", 8),
 }
 _LINES = {**dict.fromkeys(b"ILFSVgp", 1), ord("c"): 2}
 _FRAME, _PUT, _STOP = 0x95, ord("p"), ord(".")
@@ -72,23 +75,31 @@ class _Latin1:
 class PickledArray:
     """A numpy array in a pickle whose numbers are still as the file holds them."""
 
-    __slots__ = ("dtype", "order", "raw", "shape")
+    __slots__ = ("axes", "dtype", "order", "raw", "shape")
 
     def __init__(self) -> None:
         self.shape: tuple[int, ...] = (0,)
         self.dtype = np.dtype(np.float32)
         self.order = "C"
-        self.raw: bytes | str = b""
+        self.raw: bytes | str | memoryview = b""
+        self.axes: tuple[int, ...] | None = None
 
     def __setstate__(self, state: Any) -> None:
         if not isinstance(state, tuple) or len(state) != 5:
             raise pickle.UnpicklingError("an array in another form")
         _, shape, dtype, fortran, raw = state
-        if not isinstance(dtype, _Dtype):
-            raise pickle.UnpicklingError("an array without dtype")
         if isinstance(raw, _Latin1):
             raw = raw.text
-        if not isinstance(raw, (bytes, str)):
+        elif isinstance(raw, str):
+            raw.encode("latin1")  # raises for characters that are no bytes
+        self.axes = None
+        self.fill(shape, dtype, "F" if fortran is True else "C", raw)
+
+    def fill(self, shape: Any, dtype: object, order: str, raw: object) -> None:
+        """Take the parts of an array, if they fit together."""
+        if not isinstance(dtype, _Dtype):
+            raise pickle.UnpicklingError("an array without dtype")
+        if not isinstance(raw, (bytes, str, memoryview)):
             raise pickle.UnpicklingError("an array of objects")
         if (
             not isinstance(shape, tuple)
@@ -99,14 +110,14 @@ class PickledArray:
             raise pickle.UnpicklingError(
                 f"an array of shape {printable(repr(shape))} with {len(raw)} bytes"
             )
-        self.shape, self.dtype, self.raw = shape, dtype.value, raw
-        self.order = "F" if fortran is True else "C"
+        self.shape, self.dtype, self.raw, self.order = shape, dtype.value, raw, order
 
     def array(self) -> NDArray[Any]:
         """Return the array; it may be read-only."""
         raw = self.raw.encode("latin1") if isinstance(self.raw, str) else self.raw
         order: Any = self.order
-        return np.frombuffer(raw, self.dtype).reshape(self.shape, order=order)
+        array = np.frombuffer(raw, self.dtype).reshape(self.shape, order=order)
+        return array if self.axes is None else array.transpose(self.axes)
 
 
 class _Function:
@@ -132,6 +143,32 @@ def _reconstruct(kind: object, shape: object, code: object) -> PickledArray:
     if kind is not _NDARRAY or shape != (0,):
         raise pickle.UnpicklingError("an array in another form")
     return PickledArray()
+
+
+def _frombuffer(
+    raw: object, dtype: object, shape: object, order: object, *axes: object
+) -> PickledArray:
+    """Stand for what numpy's arrays call from protocol 5 on."""
+    if isinstance(raw, str):
+        raise pickle.UnpicklingError("an array without its bytes")
+    found = PickledArray()
+    if order == "K" and len(axes) == 1 and isinstance(axes[0], tuple) and isinstance(shape, tuple):
+        # The shape is that of the memory, whose axes are then brought into this order.
+        found.axes = axes[0]
+        if not all(type(axis) is int for axis in found.axes) or sorted(found.axes) != list(
+            range(len(shape))
+        ):
+            raise pickle.UnpicklingError("an array with another order of axes")
+    elif order not in ("C", "F") or axes:
+        raise pickle.UnpicklingError("an array in another order")
+    # A view, so that later opcodes cannot change the length of a bytearray.
+    found.fill(
+        shape,
+        dtype,
+        "F" if order == "F" else "C",
+        memoryview(raw) if type(raw) is bytearray else raw,
+    )
+    return found
 
 
 def _scalar(dtype: object, raw: object) -> object:
@@ -162,11 +199,15 @@ _ALLOWED = {
         for core in ("core", "_core")
         for name, call in (("_reconstruct", _reconstruct), ("scalar", _scalar))
     },
+    **{
+        (f"numpy.{core}.numeric", "_frombuffer"): _Function(_frombuffer)
+        for core in ("core", "_core")
+    },
 }
 
 
 class _Unpickler(pickle.Unpickler):
-    """Knows the seven names above and no others, builtins included."""
+    """Knows the names above and no others, builtins included."""
 
     def find_class(self, module: str, name: str) -> Any:
         allowed = _ALLOWED.get((module, name))

@@ -9,8 +9,11 @@ from typing import Any
 import numpy as np
 
 from skelfreq.data.clips import Clip
+from skelfreq.skeletons import SkeletonLayout
 
 __all__ = ["animate", "draw_clip"]
+
+_WITHOUT_WINDOW = {"agg", "cairo", "pdf", "pgf", "ps", "svg", "template"}
 
 
 def _matplotlib() -> Any:
@@ -21,46 +24,21 @@ def _matplotlib() -> Any:
     return figure
 
 
-def _axes_of(clip: Clip) -> tuple[int, int]:
-    """Return the horizontal and the vertical coordinate: x and y."""
-    return (0, 1) if clip.joints.shape[3] > 1 else (0, 0)
-
-
-def _draw_frame(axes: Any, clip: Clip, frame: int, limits: tuple[Any, Any]) -> None:
-    """Draw the persons of a frame seen from the front."""
-    across, up = _axes_of(clip)
-    edges = clip.layout.edges if clip.layout is not None else ()
-    for person in range(clip.num_persons):
-        joints = clip.joints[frame, person]
-        if not joints.any():
-            continue
-        seen = np.isfinite(joints).all(axis=-1)
-        if clip.confidence is not None:
-            seen &= clip.confidence[frame, person] > 0
-        colour = f"C{person % 10}"
-        axes.plot(joints[seen, across], joints[seen, up], ".", color=colour)
-        for child, parent in edges:
-            if seen[child] and seen[parent]:
-                ends = joints[[child, parent]]
-                axes.plot(ends[:, across], ends[:, up], "-", color=colour, linewidth=1)
-    axes.set_xlim(*limits[0])
-    axes.set_ylim(*limits[1])
-    axes.set_aspect("equal")
-    axes.set_title(f"frame {frame}", fontsize=8)
-
-
-def _limits(clip: Clip) -> tuple[Any, Any]:
-    """Return the range of both coordinates; images have their first row on top."""
-    found = []
-    for coordinate in _axes_of(clip):
-        values = clip.joints[..., coordinate]
-        values = values[np.isfinite(values) & clip.joints.any(axis=-1)]
-        low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 1.0)
-        margin = 0.05 * (high - low) + 1e-6
-        found.append((low - margin, high + margin))
-    if clip.joints.shape[3] == 2:
-        found[1] = found[1][::-1]
-    return found[0], found[1]
+def _skeletons(clip: Clip) -> dict[str, Any]:
+    """Return what ``plot_skeleton`` draws of a clip: joints that were not seen are left out."""
+    joints = np.array(clip.joints, dtype=np.float64)
+    joints[~joints.any(axis=(2, 3))] = np.nan  # frames without the person
+    if clip.confidence is not None:
+        joints[clip.confidence <= 0] = np.nan
+    if joints.shape[3] == 1:
+        joints = joints.repeat(2, axis=3)
+    layout = clip.layout
+    if layout is None:
+        layout = SkeletonLayout("", tuple(map(str, range(joints.shape[2]))), (), (), 0)
+    # Images have their first row on top.
+    down = joints.shape[3] == 2
+    x = joints[..., :3].transpose(1, 3, 0, 2)
+    return {"x": x, "layout": layout, "y_down": down, "size": 3.0}
 
 
 def draw_clip(clip: Clip, frame: int, title: str, folder: Path) -> Path:
@@ -87,12 +65,16 @@ def draw_clip(clip: Clip, frame: int, title: str, folder: Path) -> Path:
     ImportError
         If matplotlib is not installed.
     """
-    picture = _matplotlib().Figure(figsize=(8, 4.5), layout="constrained")
+    figure = _matplotlib()
+    from skelfreq.plotting import plot_skeleton
+
+    picture = figure.Figure(figsize=(8, 4.5), layout="constrained")
     grid = picture.add_gridspec(2, 3, height_ratios=(2.2, 1))
-    limits = _limits(clip)
+    drawn = _skeletons(clip)
     for column, shift in enumerate((-1, 0, 1)):
         chosen = min(max(frame + shift, 0), clip.num_frames - 1)
-        _draw_frame(picture.add_subplot(grid[0, column]), clip, chosen, limits)
+        axes = plot_skeleton(**drawn, frame=chosen, ax=picture.add_subplot(grid[0, column]))
+        axes.set_title(f"frame {chosen}", fontsize=8)
     below = picture.add_subplot(grid[1, :])
     if clip.num_frames > 1:
         with np.errstate(invalid="ignore", over="ignore"):
@@ -116,24 +98,27 @@ def animate(clip: Clip, save: Path | None = None) -> None:
         If matplotlib is not installed.
     ValueError
         If ``save`` has another ending.
+    RuntimeError
+        If there is no display and no file to write.
     """
     _matplotlib()
+    import matplotlib
     from matplotlib import pyplot
-    from matplotlib.animation import FuncAnimation
+
+    from skelfreq import plotting
 
     if save is not None and save.suffix not in (".gif", ".html"):
         raise ValueError(f"save must end in .gif or .html, got {save.name!r}.")
+    if save is None and matplotlib.get_backend().lower() in _WITHOUT_WINDOW:
+        raise RuntimeError(
+            f"There is no display for a window (the backend of matplotlib is "
+            f"{matplotlib.get_backend()}). Write a file instead: --save FILE.html or FILE.gif."
+        )
     picture, axes = pyplot.subplots(figsize=(5, 5))
-    limits = _limits(clip)
-
-    def show(frame: int) -> list[Any]:
-        axes.clear()
-        _draw_frame(axes, clip, frame, limits)
-        axes.set_title(f"{clip.name}  {clip.label_name}  frame {frame}", fontsize=8)
-        return []
-
     rate = clip.frame_rate or 25.0
-    film = FuncAnimation(picture, show, frames=clip.num_frames, interval=1000 / rate)
+    drawn = _skeletons(clip)
+    film = plotting.animate(drawn.pop("x"), **drawn, frame_rate=rate, ax=axes)
+    axes.set_title(f"{clip.name}  {clip.label_name}", fontsize=8)
     try:
         if save is None:
             pyplot.show()

@@ -24,6 +24,7 @@ __all__ = ["ClipSet", "ClipSource", "Labels", "read"]
 _MAX_LABEL = 100_000
 # What the record of a clip takes, so that a file cannot give millions of empty ones.
 _ITEM = 512
+_STRAY = "If it is no part of the data, move it elsewhere; --skip-errors leaves out such files"
 _GROUPS = ("label", "subject", "camera", "setup", "repetition")
 
 
@@ -83,6 +84,8 @@ class ClipSource:
                     yield number, item
             except SkeletonFormatError as error:
                 if not self.options.skip_errors:
+                    if error.remedy is None and len(self.units) > 1:
+                        raise error.with_remedy(_STRAY) from error
                     raise
                 yield number, Dropped(unit.name, str(error))
 
@@ -279,10 +282,13 @@ def read(path: str | Path, format: str | None = None, options: Options | None = 
     clips: list[Clip] = []
     dropped: list[Dropped] = []
     labels = Labels()
+    measured_in = ""
     for number, item in source.items():
         if isinstance(item, Dropped):
             dropped.append(item)
             continue
+        if not clips:
+            measured_in = source.reader.unit
         check_same(clips[0] if clips else item, item, source.units[number].path)
         labels.add(item.label, item.label_name)
         clips.append(item)
@@ -294,7 +300,7 @@ def read(path: str | Path, format: str | None = None, options: Options | None = 
         name = classes[label] if label >= 0 else ""
         clips[index] = dataclasses.replace(clip, label=label, label_name=name)
     layout = clips[0].layout or unnamed_layout(clips[0].joints.shape[2])
-    return ClipSet(clips, layout, classes, source.reader.unit, source.reader.name, tuple(dropped))
+    return ClipSet(clips, layout, classes, measured_in, source.reader.name, tuple(dropped))
 
 
 def check_same(first: Clip, clip: Clip, path: Path) -> None:

@@ -22,6 +22,8 @@ __all__ = ["Options", "Reader", "Unit", "check_size", "find_files", "numbers_of"
 # A clip must fit in memory next to what it is made from.
 MAX_CLIP = 256 << 20
 _MAX_FILES = 2_000_000
+# Hidden files, and texts that come with data.
+_NO_DATA = re.compile(r"\..*|(read[ _-]?me|licen[cs]e)([^a-z].*)?\.txt")
 _WINDOWS_NAN = re.compile(rb"[-+]?\d\.#\w+")
 
 
@@ -175,7 +177,7 @@ class Reader(ABC):
 def find_files(path: Path, suffixes: tuple[str, ...]) -> list[Path]:
     """Return the file, or the files of a folder and its subfolders, sorted by name.
 
-    Links to folders and hidden files are passed over.
+    Links to folders, hidden files and texts named readme or license are passed over.
 
     Raises
     ------
@@ -192,7 +194,7 @@ def find_files(path: Path, suffixes: tuple[str, ...]) -> list[Path]:
     for folder, folders, files in os.walk(path, onerror=refuse):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
-            if name.lower().endswith(suffixes) and not name.startswith("."):
+            if name.lower().endswith(suffixes) and not _NO_DATA.fullmatch(name.lower()):
                 found.append(Path(folder, name))
         if len(found) > _MAX_FILES:
             raise SkeletonFormatError(path, f"holds more than {_MAX_FILES} files")

@@ -137,8 +137,9 @@ class Writer:
         same = json.loads(json.dumps({**dataclasses.asdict(form[0]), "channels": form[1]}))
         known = self.journal.layout
         if not known:
-            self.journal.set_layout(same)
-        elif known != same:
+            # With the unit, which a resumed conversion may not come to know again.
+            self.journal.set_layout({**same, "unit": self.source.reader.unit})
+        elif {**known, "unit": ""} != {**same, "unit": ""}:
             raise SkeletonFormatError(
                 unit.path,
                 f"{clip.name!r} has the layout {same['name']} with {same['channels']} coordinates, "

@@ -53,6 +53,7 @@ def check_lengths(
             f"got {tuple(lengths.shape)}."
         )
     n = x.shape[dim] if n is None else n
+    lengths = lengths.to(torch.int64)  # torch has no minimum of uint16 to uint64
     if _route.may_read_values(lengths) and lengths.numel():
         low, high = (int(v) for v in torch.aminmax(lengths))
         if low < 0 or high > n:
@@ -60,7 +61,7 @@ def check_lengths(
                 f"{name} must lie between 0 and {n}, the points along dim={dim}, "
                 f"got values from {low} to {high}."
             )
-    return lengths.to(x.device, torch.int64).clamp(0, n)
+    return lengths.to(x.device).clamp(0, n)
 
 
 def present(lengths: Tensor, x: Tensor, dim: int) -> Tensor:

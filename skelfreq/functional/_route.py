@@ -30,7 +30,12 @@ TABLE: dict[str, dict[Watcher, Way]] = {
     "cosine": {"autograd": "fast", "compiler": "fast", "export": "plain", "transform": "plain"},
     "gain": {"autograd": "fast", "compiler": "plain", "export": "plain", "transform": "plain"},
     "filter": {"autograd": "fast", "compiler": "fast", "export": "plain", "transform": "plain"},
-    "pieces": {"autograd": "fast", "compiler": "plain", "export": "plain", "transform": "plain"},
+    "decoupling": {
+        "autograd": "fast",
+        "compiler": "plain",
+        "export": "plain",
+        "transform": "plain",
+    },
 }
 FILES = {name: [f"_{name}_fast"] for name in TABLE} | {"gain": ["_gain_fast", "_cosine_fast"]}
 PRESENT = {
@@ -59,10 +64,10 @@ GAIN_PRODUCT_POINTS, GAIN_OPERATOR_ROWS = 112, 3
 FILTER_FFT_POINTS, FILTER_PRODUCT_POINTS = 48, 128
 # A product along an axis that is followed by few numbers runs as many small products: up to so
 # many numbers the axis is moved to the end first (`--crossover`).
-FEW_TRAILING = 8
+FEW_TRAILING = 15
 # Numbers in a piece of a large tensor that stays in a core's cache from the first step to the last
-# (`benchmarks/cases/spectral_block.py`), and the least number of pieces worth computing twice.
-PIECE, MANY_PIECES = 2**18, 8
+# (`benchmarks/cases/spectral_block.py`).
+PIECE = 2**18
 
 
 # --- What traces -------------------------------------------------------------------------------
@@ -100,11 +105,6 @@ def beyond(n: int, limit: int) -> bool:
 
         return statically_known_true(n > limit)
     return n > limit
-
-
-def is_empty(x: Tensor) -> bool:
-    """Whether ``x`` has no element; False for a dynamic number of elements."""
-    return not beyond(x.numel(), 0) and not torch.compiler.is_compiling()
 
 
 # --- Which way ------------------------------------------------------------------------------------
@@ -170,12 +170,11 @@ def filter_fft(n: int) -> bool:
     return n > FILTER_PRODUCT_POINTS or (n >= FILTER_FFT_POINTS and smooth)
 
 
-def pieces(x: Tensor) -> Way:
-    """Return "fast" where pieces along axis 0 save much memory."""
-    # The table first: comparing a dynamic size would fix it.
-    if _way("pieces") == "plain" or x.device.type != "cpu":
+def decoupling(x: Tensor, padded: bool) -> Way:
+    """Return how one axis is decoupled from the other."""
+    if padded or x.device.type != "cpu" or x.numel() == 0:
         return "plain"
-    return "fast" if x.shape[0] >= 4 and x.numel() >= MANY_PIECES * PIECE else "plain"
+    return _way("decoupling")
 
 
 def cut(independent: bool, *tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:

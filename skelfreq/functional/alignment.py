@@ -5,7 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from skelfreq._checks import autocast_off, check_floating, check_integer, compute_dtype
+from skelfreq._checks import (
+    autocast_off,
+    check_floating,
+    check_integer,
+    check_positive,
+    compute_dtype,
+)
 
 
 def calibrated_alignment_loss(
@@ -77,8 +83,7 @@ def calibrated_alignment_loss(
             f"decoded must have the target's shape {tuple(target.shape)}, "
             f"got {tuple(decoded.shape)}."
         )
-    if not sensitivity > 0:
-        raise ValueError(f"sensitivity must be positive, got {sensitivity}.")
+    check_positive("sensitivity", sensitivity)
     if permutation is not None:
         check_integer("permutation", permutation)
         if not negatives:

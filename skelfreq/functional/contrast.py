@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from skelfreq._checks import autocast_off, check_floating, compute_dtype
+from skelfreq._checks import autocast_off, check_floating, check_positive, compute_dtype
 
 
 def info_nce(query: Tensor, key: Tensor, queue: Tensor, temperature: float = 0.2) -> Tensor:
@@ -60,7 +60,7 @@ def info_nce(query: Tensor, key: Tensor, queue: Tensor, temperature: float = 0.2
         )
     if queue.ndim != 2 or queue.shape[1] != query.shape[1]:
         raise ValueError(f"queue must have shape [K, {query.shape[1]}], got {tuple(queue.shape)}.")
-    _check_temperature("temperature", temperature)
+    check_positive("temperature", temperature)
     with autocast_off(query):
         dtype = compute_dtype(query)
         q = _unit(query.to(dtype))
@@ -127,8 +127,8 @@ def similarity_distillation_loss(
             f"teacher_logits must have the student's shape {tuple(student_logits.shape)}, "
             f"got {tuple(teacher_logits.shape)}."
         )
-    _check_temperature("student_temperature", student_temperature)
-    _check_temperature("teacher_temperature", teacher_temperature)
+    check_positive("student_temperature", student_temperature)
+    check_positive("teacher_temperature", teacher_temperature)
     with autocast_off(student_logits):
         dtype = torch.promote_types(compute_dtype(student_logits), compute_dtype(teacher_logits))
         student = (student_logits.to(dtype) / student_temperature).log_softmax(1)
@@ -140,8 +140,3 @@ def similarity_distillation_loss(
 def _unit(x: Tensor) -> Tensor:
     length: Tensor = x.norm(dim=1, keepdim=True).clamp(min=1e-12)
     return x / length
-
-
-def _check_temperature(name: str, value: float) -> None:
-    if not value > 0:
-        raise ValueError(f"{name} must be positive, got {value}.")

@@ -79,9 +79,9 @@ def dct(
 
     Notes
     -----
-    Cost for R rows of n points: 2Rn·keep operations up to n = 256, compiled up to 512 (one
-    product with the basis), O(R n log n) beyond (one real FFT of n points). With ``lengths``:
-    2Rn·keep operations and one basis per sample.
+    Cost for R rows of n points: 2Rn·keep operations for a short axis (one product with the
+    basis), O(R n log n) for a long one (one real FFT of n points). With ``lengths``: 2Rn·keep
+    operations and one basis per sample. docs/spectral.md says which axes are short.
     Source: equal to ``scipy.fft.dct(x, type=2)``.
 
     Examples
@@ -137,7 +137,7 @@ def idct(
 
     Notes
     -----
-    Cost for R rows: 2Rnk operations up to n = 256, then as :func:`dct`. Source: equal to
+    Cost for R rows: 2Rnk operations for a short axis, else as :func:`dct`. Source: equal to
     ``scipy.fft.idct(x, type=2, n=size)``.
 
     Examples
@@ -240,7 +240,7 @@ def dct_matrix(
     """
     n = check_int("n", n, 1)
     dtype = torch.get_default_dtype() if dtype is None else dtype
-    if not dtype.is_floating_point:
-        raise TypeError(f"dtype must be a real floating-point dtype, got {dtype}.")
+    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
+        raise TypeError(f"dtype must be a real floating-point torch.dtype, got {dtype!r}.")
     where = torch.get_default_device() if device is None else torch.device(device)
     return basis("dct", n, n, dtype, where).clone()

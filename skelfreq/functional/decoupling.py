@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Literal
 
-import torch
 from torch import Tensor
 
 from skelfreq._checks import (
@@ -17,12 +15,8 @@ from skelfreq._checks import (
     named_options,
 )
 from skelfreq.functional import _route
-from skelfreq.functional._axis import check_lengths, zero_padding
-
-FRAMES: Literal[2] = 2
-JOINTS: Literal[3] = 3
-# Added to the squared RMS: a joint at rest is not amplified to the size of a moving one.
-EPSILON = 1e-6
+from skelfreq.functional._axis import check_lengths
+from skelfreq.functional._decoupling_plain import FRAMES, decoupled
 
 
 @named_options
@@ -102,30 +96,8 @@ def decouple(
     with autocast_off(x):
         work = x.to(compute_dtype(x))
         maps = depthwise.to(work.dtype), pointwise.to(work.dtype)
-        if lengths is None and _route.pieces(work) == "fast":
-            from skelfreq.functional import _pieces_fast
+        if _route.decoupling(work, lengths is not None) == "fast":
+            from skelfreq.functional import _decoupling_fast
 
-            return _pieces_fast.in_pieces(partial(_decouple, axis=axis), work, *maps).to(x.dtype)
-        return _decouple(work, *maps, axis=axis, lengths=lengths).to(x.dtype)
-
-
-def _decouple(
-    x: Tensor, depthwise: Tensor, pointwise: Tensor, *, axis: int, lengths: Tensor | None = None
-) -> Tensor:
-    channels, taps = depthwise.shape
-    points: int | Tensor = x.shape[axis]
-    if lengths is not None and axis == FRAMES:
-        points = lengths.clamp(min=1).view(-1, 1, 1, 1)
-    x = _present(x, lengths)
-    x = _present(x - x.sum(axis, keepdim=True) / points, lengths)
-    power = x.square().sum((1, axis), keepdim=True) / (points * channels)
-    x = x * torch.rsqrt(power + EPSILON)
-    shape, padding = [channels, 1, 1, 1], [0, 0]
-    shape[axis], padding[axis - 2] = taps, taps // 2
-    x = torch.conv2d(x, depthwise.view(shape), padding=padding, groups=channels)
-    x = torch.conv2d(x, pointwise[:, :, None, None])
-    return _present(x, lengths)
-
-
-def _present(x: Tensor, lengths: Tensor | None) -> Tensor:
-    return x if lengths is None else zero_padding(x, lengths, FRAMES)
+            return _decoupling_fast.apply(work, *maps, axis).to(x.dtype)
+        return decoupled(work, *maps, axis=axis, lengths=lengths).to(x.dtype)

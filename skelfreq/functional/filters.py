@@ -14,6 +14,7 @@ from skelfreq._checks import (
     check_floating,
     check_number,
     check_option,
+    check_positive,
     compute_dtype,
     named_options,
 )
@@ -119,10 +120,10 @@ def adaptive_spectral_mask(
         raise ValueError(f"im must have the shape of re, {tuple(re.shape)}, got {tuple(im.shape)}.")
     dim, channel_dim = _two_axes("re", re, dim, channel_dim)
     check_option("gradient", gradient, GRADIENTS)
-    if gradient == "sigmoid" and not check_number("temperature", temperature) > 0:
-        raise ValueError(f"temperature must be above 0, got {temperature!r}.")
-    if eps is not None and not check_number("eps", eps) > 0:
-        raise ValueError(f"eps must be above 0, got {eps!r}.")
+    if gradient == "sigmoid":
+        check_positive("temperature", temperature)
+    if eps is not None:
+        check_positive("eps", eps)
     if num_bins is not None:
         num_bins = check_lengths(num_bins, re, dim, name="num_bins")
     dtype = compute_dtype(re)
@@ -194,7 +195,7 @@ def spectral_filter(
     The imaginary part of the product at DC and, for even n, at Nyquist has no meaning for a real
     signal and is ignored: only the real part has an effect there.
     Cost: a DFT, its inverse, and about 6 operations per bin and channel. The transforms are
-    products (2n² operations for each line) for short axes and FFTs from about 64 points on. On the
+    products (2n² operations for each line) for short axes and FFTs for long ones. On the
     CPU the work goes piece by piece along axis 0, also under ``torch.compile`` where gradients are
     on; only ``x`` and the mask are saved for the gradient, the spectrum is computed again.
     ("sigmoid" and ``lengths`` save it, and take 2n² operations for each line.)
@@ -214,8 +215,8 @@ def spectral_filter(
     dim, channel_dim = _two_axes("x", x, dim, channel_dim)
     check_option("weight", weight, WEIGHTS)
     check_option("gradient", gradient, GRADIENTS)
-    if gradient == "sigmoid" and not check_number("temperature", temperature) > 0:
-        raise ValueError(f"temperature must be above 0, got {temperature!r}.")
+    if gradient == "sigmoid":
+        check_positive("temperature", temperature)
     if local_weight is not None and threshold is None:
         raise ValueError("threshold must be given with local_weight, got None.")
     if lengths is not None:

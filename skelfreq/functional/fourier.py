@@ -48,8 +48,8 @@ def rdft(x: Tensor, *, dim: int, lengths: Tensor | None = None) -> tuple[Tensor,
 
     Notes
     -----
-    Cost for R rows: 2Rn² operations up to n = 128, compiled up to 512 (one product),
-    O(R n log n) beyond (FFT).
+    Cost for R rows: 2Rn² operations for a short axis (one product), O(R n log n) for a long
+    one (FFT); docs/spectral.md says which axes are short.
     With ``lengths``: 2Rn² and one n × n basis per sample.
     Source: equal to ``torch.fft.rfft(x, dim=dim, norm="ortho")``.
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from skelfreq._checks import check_axis, check_floating, check_int, named_options
+from skelfreq._checks import check_axis, check_floating, check_int, check_tensor, named_options
 from skelfreq.functional._axis import check_lengths, zero_padding
 
 
@@ -133,6 +133,8 @@ def merge_frames(target: Tensor, online: Tensor, *, dim: int = -2) -> Tensor:
     >>> merge_frames(torch.tensor([0, 2]), torch.tensor([1, 3]), dim=0)
     tensor([0, 1, 2, 3])
     """
+    check_tensor("target", target)
+    check_tensor("online", online)
     if target.shape != online.shape:
         raise ValueError(
             f"online must have the shape of target, {tuple(target.shape)}, "

@@ -70,12 +70,12 @@ def apply_gain(
 
     Notes
     -----
-    One gain curve on an axis of up to 384 points and 3n rows or more is a single n × n operator,
+    One gain curve on a short axis of 3n rows or more is a single n × n operator,
     ``Cᵀ diag(gain) C``: half the arithmetic of two transforms, and its gradient to ``gain`` comes
     from the same product. Nothing of the size of ``x`` but ``x`` is saved for the gradient,
     except the coefficients of small tensors.
-    Cost for R rows: 2Rn² + 2n³ operations with it, 4Rn² for fewer rows, O(R n log n) for more
-    points.
+    Cost for R rows: 2Rn² + 2n³ operations with it, 4Rn² for fewer rows, O(R n log n) for a
+    long axis; docs/spectral.md says which axes are short.
     Source: FS-VAE, section 3.2 (frequency-enhanced module).
 
     Examples
@@ -129,6 +129,7 @@ def _plain_gain(
     return idct((spectrum * gain).movedim(-1, dim), dim=dim, lengths=lengths, method=method)
 
 
+@named_options
 def band_edges(n: int, num_bands: int, *, last: Last = "include") -> Tensor:
     r"""Divide the coefficients of an axis into bands: :math:`e_i = \lfloor i (n - 1) / b \rfloor`.
 
@@ -170,11 +171,17 @@ def band_edges(n: int, num_bands: int, *, last: Last = "include") -> Tensor:
     """
     n, num_bands = check_int("n", n, 1), check_int("num_bands", num_bands, 1)
     check_option("last", last, LAST)
-    band = torch.arange(num_bands + 1)
+    return edges_of(n, num_bands, last)
+
+
+def edges_of(n: int, num_bands: int, last: Last, device: torch.device | None = None) -> Tensor:
+    """Return :func:`band_edges` on a device."""
+    band = torch.arange(num_bands + 1, device=device)
     edges = band * (n - 1) // num_bands
     return torch.where(band == num_bands, n, edges) if last == "include" else edges
 
 
+@named_options
 def band_gains(
     n: int,
     weights: Tensor,
@@ -265,7 +272,7 @@ def _band_matrix(
     device: torch.device,
 ) -> Tensor:
     """Return [n, num_bands]: the derivative of each gain by w κ, one entry a row at most."""
-    edges = band_edges(n, num_bands, last=last).to(device)
+    edges = edges_of(n, num_bands, last, device)
     coefficient = torch.arange(n, device=device).unsqueeze(1)
     band = torch.arange(num_bands, device=device)
     inside = (edges[:-1] <= coefficient) & (coefficient < edges[1:])

@@ -284,6 +284,11 @@ def fd_mae_loss(
     ):
         if not check_number(name, weight) >= 0:
             raise ValueError(f"{name} must be at least 0, got {weight}.")
+    for name, branch in (("online", online), ("target", target)):
+        if not isinstance(branch, Reconstruction) and (name == "online" or branch is not None):
+            raise TypeError(
+                f"{name} must be a Reconstruction(signal, bands), got {type(branch).__name__}."
+            )
     motion = motion_reconstruction_loss(online.signal, online_signal, online_mask, lengths)
     frequency = _band_terms("online", online, online_signal, cutoff, lengths)
     consistency = target_motion = target_frequency = torch.zeros_like(motion)

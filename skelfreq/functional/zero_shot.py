@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
-from skelfreq._checks import check_floating, check_integer, check_option
+from skelfreq._checks import check_floating, check_integer, check_number, check_option
 
 _Number = TypeVar("_Number", float, Tensor)
 
@@ -67,7 +67,7 @@ def harmonic_mean(seen: _Number, unseen: _Number) -> _Number:
     if isinstance(seen, Tensor) or isinstance(unseen, Tensor):
         total = torch.as_tensor(seen + unseen)
         return torch.where(total == 0, 0, 2 * seen * unseen / torch.where(total == 0, 1, total))
-    if seen < 0 or unseen < 0:
+    if min(check_number("seen", seen), check_number("unseen", unseen)) < 0:
         raise ValueError(f"seen and unseen must be at least 0, got {seen} and {unseen}.")
     return 0.0 if seen + unseen == 0 else 2 * seen * unseen / (seen + unseen)
 

@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from skelfreq._checks import check_number, check_option
+from skelfreq._checks import check_number, check_option, check_positive
 from skelfreq.functional._filter_plain import Gradient
 from skelfreq.functional.filters import GRADIENTS, WEIGHTS, Weight
 
@@ -33,8 +33,7 @@ def filter_shape(weight: Weight, channels: int, length: int | None, name: str) -
 def check_mask_options(gradient: Gradient, temperature: float, threshold: float | None) -> None:
     """Raise unless the options describe a mask."""
     check_option("gradient", gradient, GRADIENTS)
-    if not check_number("temperature", temperature) > 0:
-        raise ValueError(f"temperature must be above 0, got {temperature!r}.")
+    check_positive("temperature", temperature)
     if threshold is not None and not math.isfinite(check_number("threshold", threshold)):
         raise ValueError(f"threshold must be finite, got {threshold}.")
 

@@ -17,8 +17,8 @@ from skelfreq._checks import (
     named_options,
 )
 from skelfreq.functional._axis import check_lengths, zero_padding
+from skelfreq.functional._decoupling_plain import FRAMES, JOINTS
 from skelfreq.functional._filter_plain import Gradient, bins_of
-from skelfreq.functional.decoupling import FRAMES, JOINTS
 from skelfreq.functional.filters import (
     Weight,
     adaptive_spectral_mask,
@@ -268,8 +268,9 @@ class FreT(AdaptiveFilter):
         Channels C.
     num_frames : int, optional
         Frames T; needed when the weights have a frequency axis, checked where it is given.
-    use_global, use_local, residual, decouple, weight, gradient, temperature, threshold, init,
-    device, dtype
+    use_global, use_local, residual, decouple, weight, gradient, temperature, threshold
+        As :class:`FreS`.
+    init, device, dtype
         As :class:`FreS`.
 
     Shape

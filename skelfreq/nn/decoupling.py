@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from skelfreq._checks import check_int, check_skeletons, named_options
-from skelfreq.functional.decoupling import FRAMES, JOINTS, decouple
+from skelfreq.functional._decoupling_plain import FRAMES, JOINTS
+from skelfreq.functional.decoupling import decouple
 
 TAPS = 3
 

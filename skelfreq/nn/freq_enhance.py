@@ -19,8 +19,11 @@ from skelfreq._checks import (
     check_option,
     named_options,
 )
-from skelfreq.functional.gains import LAST, Last, apply_gain, band_gains
+from skelfreq.functional.gains import LAST, Last, apply_gain, band_gains, edges_of
 from skelfreq.nn._weights import stored
+
+# Edges are read while a layer is made, also on the meta device.
+CPU = torch.device("cpu")
 
 
 class FreqEnhance(nn.Module):
@@ -129,8 +132,7 @@ class FreqEnhance(nn.Module):
 
     def _warn_of_one_side(self) -> None:
         n, bands, split = self.length, self.num_bands, self.split
-        ends = [i * (n - 1) // bands for i in range(bands + 1)]
-        ends[-1] = n if self.last == "include" else n - 1
+        ends = edges_of(n, bands, self.last, CPU).tolist()
         filled = [end for start, end in itertools.pairwise(ends) if start < end]
         found = f"with length={n}, num_bands={bands}"
         if all(end > split for end in filled):
@@ -140,6 +142,20 @@ class FreqEnhance(nn.Module):
         else:
             return
         warnings.warn(f"{message} split={split}.", stacklevel=4)
+
+    def _warn_of_rounded_edges(self, maker: str) -> None:
+        n, bands = self.length, self.num_bands
+        # The release truncates an fp32 linspace.
+        rounded = torch.linspace(0, n - 1, bands + 1, device=CPU).to(torch.int64).tolist()
+        exact = edges_of(n, bands, "released", CPU).tolist()
+        for i, (edge, right) in enumerate(zip(rounded, exact, strict=True)):
+            if edge != right:
+                warnings.warn(
+                    f"FreqEnhance.{maker} of {n} points differs from the release, which rounds "
+                    f"edge {i} of its bands to {edge} instead of {right}.",
+                    stacklevel=3,
+                )
+                return
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
@@ -192,16 +208,7 @@ class FreqEnhance(nn.Module):
         tensor(1., grad_fn=<SelectBackward0>)
         """
         layer = cls(length, dim=-1, num_bands=30, split=30, strength=0.3, last="released")
-        # The release truncates an fp32 linspace.
-        edges = [int(edge) for edge in torch.linspace(0, layer.length - 1, 31, device="cpu")]
-        moved = [i for i, edge in enumerate(edges) if edge != i * (layer.length - 1) // 30]
-        if moved:
-            warnings.warn(
-                f"FreqEnhance.released({length}) differs from the release, which rounds edge "
-                f"{moved[0]} of its bands to {edges[moved[0]]} instead of "
-                f"{moved[0] * (layer.length - 1) // 30}.",
-                stacklevel=2,
-            )
+        layer._warn_of_rounded_edges("released")
         return layer
 
     @classmethod
@@ -228,6 +235,11 @@ class FreqEnhance(nn.Module):
         ------
         TypeError, ValueError
             As the constructor; a name that ``state`` lacks.
+
+        Warns
+        -----
+        UserWarning
+            As :meth:`released`.
 
         Notes
         -----
@@ -258,6 +270,7 @@ class FreqEnhance(nn.Module):
             dtype=weights.dtype,
         )
         layer.load_state_dict({"weights": weights, "strength": k.reshape(1)})
+        layer._warn_of_rounded_edges("from_fs_vae")
         return layer
 
     @property

@@ -24,9 +24,10 @@ class FreST(nn.Module):
         Channels C.
     num_joints, num_frames : int, optional
         V and T, as :class:`FreS` and :class:`FreT` need them.
-    use_global, use_local, residual, decouple, weight, gradient, temperature, threshold, init,
-    device, dtype
+    use_global, use_local, residual, decouple, weight, gradient, temperature, threshold
         As :class:`FreS`, for both blocks; each has its residual, around its decoupling.
+    init, device, dtype
+        As :class:`FreS`.
 
     Shape
     -----

@@ -31,7 +31,7 @@ from benchmarks.case import (
 )
 from benchmarks.cases import CASES
 from benchmarks.measure import Plan, measure, product_flop, relative_error
-from benchmarks.memory import peak_extra_bytes
+from benchmarks.memory import left_behind_bytes, peak_extra_bytes
 from benchmarks.report import comparison, summary
 from benchmarks.results import Record, Report, compare, disturbed, machine, processor, read
 from benchmarks.timing import Effort, Spread, interleave
@@ -140,6 +140,13 @@ def test_peak_memory_counts_temporaries_and_results() -> None:
     run = Operation(torch.exp, (leaf,)).backward_for(torch.ones(1000))
     # The output, which exp saves, and the gradient.
     assert abs(peak_extra_bytes(run, "cpu") - 2 * x.nbytes) <= small
+
+
+def test_memory_left_behind_is_what_is_kept() -> None:
+    kept: list[Tensor] = []
+    left_behind_bytes(lambda: None)
+    assert left_behind_bytes(lambda: kept.append(torch.ones(1000) + 1)) == 4000
+    assert left_behind_bytes(kept.clear) == -4000
 
 
 def test_products_of_a_compiled_module_are_counted(fresh_dynamo: None) -> None:

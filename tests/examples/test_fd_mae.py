@@ -200,9 +200,9 @@ def test_probe_and_fine_tuning_find_what_is_there() -> None:
     assert probe(embed, train, test, device, **options) == {"linear probe": found["linear probe"]}
     # The classes are rates, which a temporal crop would change.
     still = replace(TINY, rotation=0.0, scale=0.0, crop=1.0, fine_tuning_steps=60)
-    first = fine_tuned(network, still, task, 1.0, 0, True)
+    first = fine_tuned(network, still, task, 1.0, 0, Cell(quiet=True))
     assert first > 0.8
-    assert fine_tuned(network, still, task, 1.0, 0, True) == first
+    assert fine_tuned(network, still, task, 1.0, 0, Cell(quiet=True)) == first
     assert all(torch.equal(a, b) for a, b in zip(before, network.parameters(), strict=True))
 
 

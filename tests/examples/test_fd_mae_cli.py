@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from interruptions import signal_at
+from torch.nn import Module
 
+from examples.common.runs import Cell
 from examples.data import resample_clips, synthetic_ntu25
+from examples.data.task import load_task
+from examples.encoders import tuning
 from examples.fd_mae.__main__ import main
 from examples.fd_mae.train import Pretraining
 from examples.soak import differing
@@ -98,20 +103,54 @@ def test_ctrgcn_archives_run(tmp_path: Path) -> None:
     assert list(table["FD-MAE"]) == ["fine-tuning, 50% of labels", "fine-tuning"]
 
 
+def test_fine_tuning_goes_on_where_it_was_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flags = [*TINY, "--epochs", "1", "--rows", "plain", "--label-shares", "0.5", "--evaluate"]
+    flags += ["--fine-tuning-steps", "6"]
+    assert main([*flags, "--out", str(tmp_path / "whole")]) == 0
+    steps: list[int] = []
+
+    def fine_tune(cell: Cell, name: str, model: Module, *rest: Any, **options: Any) -> None:
+        model.register_forward_hook(lambda *_: steps.append(1))
+        if len(steps) == 0:
+            signal_at(model, 4)
+        tuning.fine_tune(cell, name, model, *rest, **options)
+
+    monkeypatch.setattr("examples.fd_mae.experiment.fine_tune", fine_tune)
+    assert main([*flags, "--out", str(tmp_path / "parts")]) == 128 + 15
+    assert len(steps) == 4
+    folder = only_folder(tmp_path / "parts")
+    assert main(["--resume", str(folder)]) == 0
+    # 2 more steps of training, and the passes of the test.
+    assert steps.count(1) == 6 + 2 * -(-len(load_task("synthetic", 16).test) // 128)
+    assert differing(only_folder(tmp_path / "whole"), folder) == []
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
         (["--data", "nothing.npz"], "nothing.npz: no such file"),
         (["--resume", "nowhere"], "--resume needs a run folder"),
         (["--mask-ratio", "0.999"], "mask_ratio must leave one of 25 joints visible, got 0.999"),
-        (["--frames", "9"], "frames must be a multiple of 4, got 9"),
+        (["--mask-ratio", "2"], "mask_ratio must lie between 0 and 1, got 2.0"),
+        (["--frames", "9"], "frames must be a multiple of patch_frames (4), got 9"),
+        (["--heads", "3"], "width must be a multiple of heads (3), got 16"),
+        (["--decoder-width", "15"], "decoder_width must be a multiple of heads (2), got 15"),
+        (["--patch-frames", "5", "--frames", "10"], "low_scale"),
+        (["--seeds", "-1"], "seed must be at least 0, got -1"),
+        (["--device", "foo"], "--device must be one of cpu"),
+        (["--device", "meta"], "--device must be one of cpu"),
+        (["--devices", "-2"], "--devices must be at least 1, got -2"),
+        (["--devices", "0"], "--devices must be at least 1, got 0"),
+        (["--workers", "0"], "--workers must be at least 1, got 0"),
+        (["--save-every", "nan"], "--save-every must be at least 0, got nan"),
         (["--cutoff", "99"], "cutoff must lie between 0 and 8, got 99"),
         (["--lr", "0"], "lr must be above 0, got 0.0"),
         (["--lr", "nan"], "lr must be above 0, got nan"),
         (["--width", "1000000000"], "width must be a finite number up to 1e+06"),
         (["--rows", "fd"], "--rows must be of coordinates, untrained, contrast, shipped, plain"),
-        (["--rows", "shipped"], "row shipped needs --weights, the name of an encoder"),
-        (["--label-shares", "2"], "share must lie above 0 and at most at 1, got 2.0"),
+        (["--label-shares", "2"], "label_shares must be a finite number up to 1, got 2.0"),
         (["--workers", "2", "--devices", "2"], "--workers above 1 does not go with --devices"),
     ],
 )
@@ -122,3 +161,9 @@ def test_bad_input_is_one_line(
     assert main([*TINY, *rows, *flags]) == 2
     error = capsys.readouterr().err.splitlines()[-1]
     assert error.startswith("fd_mae: ") and message in error
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_shipped_encoder_has_a_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*TINY, "--rows", "shipped", "--out", str(tmp_path)]) == 2
+    assert "fd_mae: row shipped needs --weights, the name of an encoder." in capsys.readouterr().err

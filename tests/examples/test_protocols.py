@@ -126,6 +126,32 @@ def test_all_halves_of_the_msr_subjects():
             split(wrong, clips)
 
 
+def test_splits_of_any_set():
+    clips = ntu((1, 2), (1, 2, 3), (1, 2, 3, 4, 5, 6), (0, 1))
+    columns = Columns.of(clips)
+    for name, numbers, training in (
+        ("subjects:1,3,5", columns.subjects, (1, 3, 5)),
+        ("cameras:2", columns.cameras, (2,)),
+        ("setups:1", columns.setups, (1,)),
+    ):
+        train, test = split(name, clips)
+        assert np.array_equal(train, np.isin(numbers, training)) and np.array_equal(test, ~train)
+    train, test = split("random:0", clips)
+    assert len(set(columns.subjects[test])) == 2 and np.array_equal(test, ~train)
+    assert not set(columns.subjects[test]) & set(columns.subjects[train])
+    assert not all(
+        np.array_equal(split(f"random:{seed}", clips).test, test) for seed in range(1, 6)
+    )
+    alone = [clip(name=str(index), label=index % 2) for index in range(12)]
+    test = split("random:0", alone).test
+    assert [int(test[label::2].sum()) for label in (0, 1)] == [2, 2]
+    with pytest.raises(ValueError, match="needs the subjects of every clip"):
+        split("subjects:1", alone)
+    for name in ("subjects:", "subjects:-1", "subjects:1,", "random", "random:x", "persons:1"):
+        with pytest.raises(ValueError, match="protocol must be one of"):
+            split(name, clips)
+
+
 def test_the_list_of_pku_mmd(tmp_path):
     path = tmp_path / "cross-subject.txt"
     path.write_text("Training videos:\n0002-L, 0003-M,\nValidataion videos:\n0005-R, 0006-L\n")

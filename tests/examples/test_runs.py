@@ -89,6 +89,7 @@ def test_a_file_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     assert done.returncode == 2
     error = done.stderr.splitlines()[-1]
     assert error.startswith("fd_mae: ") and "File too large" in error
+    assert "pretraining.pt" in error and "Continue with: python -m examples.fd_mae" in error
     assert "Traceback" not in done.stderr
     (folder,) = tmp_path.iterdir()
     assert {p.name for p in folder.rglob("*") if p.is_file()} == {".lock", "run.json"}
@@ -217,7 +218,7 @@ def folder(finished: Path, tmp_path: Path) -> Path:
         ({"rows": ["../../escape"]}, "rows must be of untrained"),
         ({"rows": ["/tmp/x"]}, "rows must be of untrained"),
         ({"rows": "fd-mae"}, "rows must be of untrained"),
-        ({"rows": [["fd-mae"]]}, "run.json"),
+        ({"rows": [["fd-mae"]]}, "rows must be of untrained"),
         ({"rows": []}, "rows must be of"),
         ({"seeds": ["../0"]}, "seed must be a whole number, got '../0'"),
         ({"seeds": [-1]}, "seed must be at least 0, got -1"),
@@ -257,6 +258,68 @@ def test_a_resumed_run_keeps_its_settings(folder: Path, capsys: pytest.CaptureFi
     assert main(["--resume", str(folder), "--epochs", "1", "--seeds", "4"]) == 0
     assert (folder / "fd-mae" / "seed4" / "result.json").exists()
     assert read_json(folder / "run.json")["seeds"] == [0, 4]
+
+
+def test_a_refused_run_removes_nothing_of_the_owner(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    part = folder / "fd-mae" / "seed0" / "pretraining.pt.17.part"
+    part.write_text("half written by the owner")
+    with held(folder):
+        assert main(["--resume", str(folder)]) == 2
+    assert "is in use by another run" in capsys.readouterr().err
+    assert part.exists()
+    assert main(["--resume", str(folder)]) == 0
+    assert not part.exists()
+
+
+def test_a_result_of_something_else_is_not_believed(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, table = folder / "fd-mae" / "seed0" / "result.json", (folder / "table.json").read_bytes()
+    result = read_json(path)
+    for change, word in (
+        ({"settings": {"nothing": 1}, "data": "other"}, "nothing"),
+        ({"settings": result["settings"] | {"epochs": 9}}, "epochs"),
+        ({"row": "plain"}, "row"),
+    ):
+        path.write_text(json.dumps(result | {"scores": {"linear probe": 0.999}} | change))
+        assert main(["--resume", str(folder)]) == 2
+        error = capsys.readouterr().err
+        assert f"{path} differs from this run in" in error and word in error
+        assert error.count("\n") == 1 and (folder / "table.json").read_bytes() == table
+    path.write_text(json.dumps(result))
+    record = read_json(folder / "run.json")
+    (folder / "run.json").write_text(
+        json.dumps(record | {"settings": record["settings"] | {"epochs": 2}})
+    )
+    assert main(["--resume", str(folder)]) == 2
+    assert "differs from this run in epochs" in capsys.readouterr().err
+    assert (folder / "table.json").read_bytes() == table
+
+
+def test_curves_of_somebody_else_cannot_crash(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "a" / "b").mkdir(parents=True)
+    (folder / "a" / "b" / "c.jsonl").write_text("[1]\n[2]\n")
+    more = folder / "fd-mae" / "seed0" / "more.jsonl"
+    more.write_text("")
+    assert main(["--resume", str(folder)]) == 0
+    for text in ("[1]\n[2]\n", "{}\n{}\n", "no json\n", '{"epoch": 1, "x": "y"}\n' * 2):
+        more.write_text(text)
+        capsys.readouterr()
+        assert main(["--resume", str(folder)]) == 2
+        error = capsys.readouterr().err
+        assert "more.jsonl" in error and error.count("\n") == 1
+
+
+@pytest.mark.parametrize("flags", [["--config", "msr"], ["--study"]])
+def test_a_resumed_run_takes_no_preset(
+    folder: Path, flags: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--resume", str(folder), *flags]) == 2
+    assert "--config and --study do not go with --resume" in capsys.readouterr().err
 
 
 def test_differences_are_named_one_by_one() -> None:
@@ -364,7 +427,7 @@ def test_a_checkpoint_of_something_else_is_named(saved: Path) -> None:
             load_checkpoint(saved, identity)
     for content in (b"", b"no checkpoint", saved.read_bytes()[:-300], saved.read_bytes()[:2000]):
         saved.write_bytes(content)
-        with pytest.raises(ValueError, match=r"pretraining.pt is not a readable checkpoint \(.+\)"):
+        with pytest.raises(ValueError, match=r"checkpoint \(\w+\); delete it to train anew"):
             resume(saved)
     save_checkpoint(saved, {"method": "test"}, {"epoch": 1})
     with pytest.raises(ValueError, match="must say where it stands"):

@@ -15,8 +15,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from matplotlib.figure import Figure
 from text_encoders import Counting
 
+from examples.common import plots, report
 from examples.common.settings import Settings, from_dict
 from examples.common.tables import markdown, mean_and_spread
 from examples.common.training import one_cycle
@@ -86,7 +88,7 @@ def test_a_loss_that_is_not_finite_names_step_and_term(
     assert re.search(
         r"fd_mae: (\w+|gradient norm|weight \S+) is (nan|inf) in step \d+ \(epoch", line
     )
-    assert "Continue with: python -m examples.fd_mae --resume" in line
+    assert "start a new one with a smaller learning rate" in line and "Continue" not in line
     state = torch.load(only(tmp_path) / "fd-mae" / "seed0" / "pretraining.pt", weights_only=True)
     assert all(v.isfinite().all() for v in state["parts"]["networks"].values())
     # The same run goes on with the last good step, and fails there again.
@@ -229,10 +231,47 @@ def test_losses_reach_tensorboard(tmp_path: Path) -> None:
 
     cell = only(tmp_path) / "plain" / "seed0"
     events = EventAccumulator(str(cell / "tensorboard")).Reload()
+    assert [e.step for e in events.Scalars("pretraining/motion")] == [1, 2, 3]  # each one once
     shown = {e.step: e.value for e in events.Scalars("pretraining/motion")}
     lines = [json.loads(line) for line in (cell / "pretraining.jsonl").read_text().splitlines()]
     assert shown == {line["epoch"]: pytest.approx(line["motion"]) for line in lines}
     assert len(shown) == 3
+
+
+def test_the_losses_of_two_epochs_are_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[Figure] = []
+    monkeypatch.setattr(report, "save", lambda figure, path: drawn.append(figure))
+    entries = ({"epoch": n, "total": 3.0 / n, "kept": 1.5} for n in (1, 2))
+    cell = tmp_path / "row" / "seed0"
+    cell.mkdir(parents=True)
+    (tmp_path / "figures").mkdir()
+    (cell / "x.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in entries))
+    report.write_report(tmp_path, "x", {"a": {"b": 0.5}}, {}, [cell])
+    (figure,) = drawn
+    for axis, values in zip(figure.axes, ([3.0, 1.5], [1.5, 1.5]), strict=True):
+        low, high = axis.get_ylim()
+        assert low < min(values) and max(values) < high and high - low > 1e-3
+        assert axis.get_ylabel() and len(axis.lines[0].get_xdata()) == 2
+
+
+def test_curves_that_lie_on_another_both_show() -> None:
+    _, (axis,) = plots.panels()
+    plots.lines(axis, {"a": [0.0, 1.0], "b": [0.0, 1.0]}, [0.25, 0.75])
+    first, second = axis.lines
+    assert first.get_linewidth() > second.get_linewidth()
+    assert first.get_linestyle() != second.get_linestyle()
+
+
+def test_a_picture_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    figure, _ = plots.panels()
+    plots.save(figure, tmp_path / "x.png")
+    whole = (tmp_path / "x.png").read_bytes()
+    figure, (axis,) = plots.panels()
+    axis.set_title(r"$\frac$")  # cannot be drawn
+    with pytest.raises(ValueError):
+        plots.save(figure, tmp_path / "x.png")
+    assert (tmp_path / "x.png").read_bytes() == whole
+    assert [path.name for path in tmp_path.iterdir()] == ["x.png"]
 
 
 def test_markdown_has_gaps_where_rows_have_no_such_column() -> None:

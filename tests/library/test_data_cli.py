@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 import subprocess
@@ -17,6 +18,8 @@ from skelfreq.data.__main__ import main
 from skelfreq.data.clips import Clip
 from skelfreq.data.findings import Thresholds, check_clips
 from skelfreq.data.fuzzing.samples import write_sample
+from skelfreq.data.layouts import unnamed_layout
+from skelfreq.data.measures import measure
 from skelfreq.skeletons import get_layout
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -112,6 +115,40 @@ def test_findings_about_made_up_clips():
     assert any(f.text == "1 of 6 clips have no label" for f in report.findings)
 
 
+def test_classes_and_combinations_without_clips():
+    joints = np.random.default_rng(0).normal(size=(12, 3, 1, 25, 3)).astype(np.float32)
+    places = [(label, subject) for label in range(3) for subject in range(4)]
+    clips = [
+        Clip("", x, None, get_layout("ntu25"), label=a, subject=s, repetition=1)
+        for x, (a, s) in zip(joints, places, strict=True)
+    ]
+
+    def about_all(clips, classes):
+        report = check_clips(clips, "m", classes)
+        return {f.kind: f.text for f in report.findings if f.clip < 0}
+
+    assert about_all(clips, "abc") == {}
+    assert about_all(clips, "abcde") == {"no clips": "2 classes have no clips: d, e"}
+    assert about_all(clips[:7] + clips[8:], "abc") == {
+        "absent": "1 of 12 combinations of class, subject and repetition are absent: "
+        "class 1, subject 3, repetition 1"
+    }
+    assert about_all(clips[:7] + clips[9:], "abc") == {}  # too few for a full grid
+    clips[0] = dataclasses.replace(clips[0], label=-1)
+    assert about_all(clips, "abcde") == {"no label": "1 of 12 clips have no label"}
+
+
+def test_clips_without_bones_and_of_two_frames_have_no_drift():
+    joints = np.arange(30, dtype=np.float32).reshape(5, 1, 2, 3)
+    unnamed = measure(Clip("unnamed", joints, None, unnamed_layout(2)))
+    assert (unnamed.drift, unnamed.drift_name, unnamed.bone, unnamed.bone_name) == (0, "", 0, "")
+    stretched = np.random.default_rng(0).normal(size=(3, 1, 25, 3)).astype(np.float32)
+    stretched *= np.array([1, 2, 3], np.float32)[:, None, None, None]
+    short, long = (measure(Clip("bones", stretched[:n], None, get_layout("ntu25"))) for n in (2, 3))
+    assert (short.drift, short.drift_name) == (0, "")
+    assert long.drift > 0.3 and long.drift_name
+
+
 # Commands
 
 
@@ -144,16 +181,22 @@ def test_convert_info_check_and_show(tmp_path, capsys, monkeypatch):
         assert status == 0 and (tmp_path / f"a.{ending}").stat().st_size > 1000
     assert run(capsys, "show", out, "9")[0] == 1
     assert run(capsys, "show", out, "1", "--save", tmp_path / "a.avi")[0] == 1
+    status, text, errors = run(capsys, "show", out, "1")
+    assert status == 1 and text == ""
+    assert "no display" in errors and "--save FILE.html" in errors and errors.count("\n") == 1
 
 
 def test_errors_are_one_sentence_and_status_1(tmp_path, capsys):
-    (tmp_path / "a.bvh").write_text("HIERARCHY\nROOT a\n{\n")
-    status, text, errors = run(capsys, "convert", tmp_path, tmp_path / "out", "--quiet")
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "a.bvh").write_text("HIERARCHY\nROOT a\n{\n")
+    status, text, errors = run(capsys, "convert", folder, tmp_path / "out", "--quiet")
     assert (status, text) == (1, "") and errors.count("\n") == 1
     assert "a.bvh: ends where" in errors and not (tmp_path / "out").exists()
     status, _, errors = run(capsys, "info", tmp_path / "absent")
     assert status == 1 and "absent: cannot be opened" in errors
-    assert run(capsys, "convert", tmp_path, tmp_path / "o", "--max-persons", 0)[0] == 1
+    status, _, errors = run(capsys, "convert", folder, tmp_path / "o", "--max-persons", 0)
+    assert status == 1 and errors.startswith("--max-persons")
 
 
 def test_options_reach_the_reader(tmp_path, capsys):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import multiprocessing
@@ -19,9 +20,11 @@ import pytest
 from shared_data import require_data
 
 from skelfreq.data import ConvertedSet, Limits, Options, SkeletonFormatError, convert, read, writer
+from skelfreq.data.__main__ import main
 from skelfreq.data.clips import Clip
 from skelfreq.data.fuzzing.ntu import ntu_text
 from skelfreq.data.fuzzing.samples import SAMPLES, write_sample
+from skelfreq.data.journal import Journal
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -160,6 +163,95 @@ def test_an_existing_set_is_replaced_on_demand_only(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["in", "out"]
 
 
+def files_below(folder):
+    """Return the content of every file below a folder."""
+    return {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+@pytest.mark.parametrize(
+    ("path", "out", "message"),
+    [
+        ("in", "in", "OUT is IN"),
+        ("in", "in/../in", "OUT is IN"),
+        ("in", "link/in", "OUT is IN"),
+        ("up/in", "up", "OUT contains IN"),
+        ("up/in/a.skeleton", "up", "OUT contains IN"),
+        ("in", "in/new", "OUT lies in IN"),
+        ("in", "in/deep/new", "OUT lies in IN"),
+        ("in", "to-folder", "is a link"),
+        ("in", "to-nowhere", "is a link"),
+        ("in", "full", r"holds 'thesis.txt'.*converted set or an empty folder only"),
+        ("in", "mixed", "holds 'thesis.txt'"),
+        ("in", "nested", "holds 'sub'"),
+        ("in", "like", "has an index.json of another kind"),
+        ("in", "half", "has no index.json"),
+        ("in", "file", "is not a folder"),
+    ],
+)
+def test_overwriting_replaces_nothing_else(tmp_path, path, out, message):
+    for name in ("in", "up/in"):
+        (tmp_path / name).mkdir(parents=True)
+        text = ntu_text(np.random.default_rng(0), 2)
+        (tmp_path / name / "a.skeleton").write_text(text)
+    done = convert(tmp_path / "in", tmp_path / "mixed")
+    for name in ("full", "mixed", "nested/sub", "like", "half"):
+        (tmp_path / name).mkdir(exist_ok=True, parents=True)
+    for name in ("full", "mixed"):
+        (tmp_path / name / "thesis.txt").write_text("thesis")
+    (tmp_path / "like" / "index.json").write_text('{"format": "mine"}')
+    for name in ("like", "half"):
+        shutil.copy(done.path / "joints.npy", tmp_path / name)
+    (tmp_path / "file").write_text("thesis")
+    (tmp_path / "link").symlink_to(tmp_path)
+    (tmp_path / "to-folder").symlink_to(tmp_path / "mixed")
+    (tmp_path / "to-nowhere").symlink_to(tmp_path / "nowhere")
+    before = files_below(tmp_path)
+    with pytest.raises((FileExistsError, ValueError), match=message) as raised:
+        convert(tmp_path / path, tmp_path / out, overwrite=True)
+    assert str(raised.value).count("\n") == 0 and not isinstance(raised.value, SkeletonFormatError)
+    assert files_below(tmp_path) == before
+
+
+def test_overwriting_spares_what_links_lead_to(tmp_path):
+    done = convert(folder_of_ntu(tmp_path / "in", 2), tmp_path / "out")
+    (tmp_path / "links").mkdir()
+    (tmp_path / "links" / "joints.npy").symlink_to(done.path / "joints.npy")
+    before = files_below(done.path)
+    with pytest.raises(ValueError, match=r"OUT contains .*links/joints\.npy of IN"):
+        convert(tmp_path / "links", done.path, options=Options(axes="TVC"), overwrite=True)
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious" / "thesis.txt").write_text("thesis")
+    (tmp_path / ".out.partial").symlink_to(tmp_path / "precious")
+    with pytest.raises(FileExistsError, match=r"\.out\.partial: is not the folder of an unfin"):
+        convert(tmp_path / "in", done.path, overwrite=True)
+    assert (tmp_path / "precious" / "thesis.txt").exists() and files_below(done.path) == before
+
+
+def test_an_empty_folder_and_a_damaged_set_are_replaced(tmp_path):
+    folder = folder_of_ntu(tmp_path / "in", 2)
+    (tmp_path / "out").mkdir()
+    whole = contents(convert(folder, tmp_path / "out", overwrite=True).path)
+    (tmp_path / "out" / "joints.npy").unlink()
+    index = tmp_path / "out" / "index.json"
+    index.write_bytes(index.read_bytes()[:200])
+    assert contents(convert(folder, tmp_path / "out", overwrite=True).path) == whole
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["in", "out"]
+
+
+def test_a_full_disk_is_told_with_the_folder(tmp_path, monkeypatch, capsys):
+    def full(self, state):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    folder = folder_of_ntu(tmp_path / "in", 2)
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "save", full)
+        assert main(["convert", str(folder), str(tmp_path / "out"), "--quiet"]) == 1
+    errors = capsys.readouterr().err
+    assert errors.startswith(str(tmp_path / ".out.partial") + ": No space left on device.")
+    assert "the same command goes on from there" in errors and errors.count("\n") == 1
+    assert len(convert(folder, tmp_path / "out")) == 2
+
+
 class Killed(BaseException):
     """Stands for a kill in the middle."""
 
@@ -232,8 +324,6 @@ def test_a_conversion_of_something_else_begins_anew(tmp_path, monkeypatch, chang
 
 
 def test_two_processes_do_not_share_a_folder(tmp_path):
-    from skelfreq.data.journal import Journal
-
     with (
         Journal(tmp_path / ".out.partial", "x", ("a", "b")),
         pytest.raises(RuntimeError, match="another process is converting"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import math
@@ -13,11 +14,12 @@ import threading
 import warnings
 import zipfile
 import zlib
+from collections import OrderedDict
 
 import numpy as np
 import pytest
 
-from skelfreq.data import READERS, Limits, Options, SkeletonFormatError, files, read
+from skelfreq.data import READERS, Limits, Options, SkeletonFormatError, files, matfile, read
 from skelfreq.data.__main__ import main
 from skelfreq.data.archives import open_archive
 from skelfreq.data.arrays import map_npy, read_npy, read_npy_header
@@ -25,6 +27,7 @@ from skelfreq.data.files import open_regular, read_bytes, read_json, text_lines
 from skelfreq.data.fuzz import Figures, fuzz
 from skelfreq.data.fuzzing.samples import SAMPLES, write_sample
 from skelfreq.data.fuzzing.worker import Case, make_case, run_case
+from skelfreq.data.matfile import MatFile
 from skelfreq.data.pickles import read_pickle
 
 
@@ -137,6 +140,14 @@ def test_archives_that_grow(tmp_path):
 def test_compressions_that_numpy_does_not_write(tmp_path, method):
     path = zip_of(tmp_path / "a.npz", {"joints": npy(np.ones((4, 20, 3)))}, method)
     with pytest.raises(SkeletonFormatError, match="compression method"):
+        read(path, "clips_npz")
+
+
+@pytest.mark.parametrize("data", [b"", b"\0" * 100, b"PK\x05\x06" + b"\0" * 17])
+def test_archives_without_a_directory(tmp_path, data):
+    path = tmp_path / "a.npz"
+    path.write_bytes(data)
+    with pytest.raises(SkeletonFormatError, match="got no zip directory at its end"):
         read(path, "clips_npz")
 
 
@@ -313,7 +324,7 @@ class Calls:
         (np.load, ("canary",), "numpy.load"),
     ],
 )
-@pytest.mark.parametrize("protocol", [0, 2, 4])
+@pytest.mark.parametrize("protocol", [0, 2, 5])
 def test_pickles_call_nothing(tmp_path, monkeypatch, call, arguments, named, protocol):
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "a.pkl"
@@ -326,6 +337,8 @@ def test_pickles_call_nothing(tmp_path, monkeypatch, call, arguments, named, pro
 
 
 NDARRAY = b"cnumpy\nndarray\n"
+FROMBUFFER = b"cnumpy.core.numeric\n_frombuffer\n("
+UINT8 = b"cnumpy\ndtype\n(U\x02u1tR"
 
 
 @pytest.mark.parametrize(
@@ -349,8 +362,17 @@ NDARRAY = b"cnumpy\nndarray\n"
         (b"N", "ends before its last opcode"),
         (b"", "ends before its last opcode"),
         (b"}" * 5_000 + b".", "holds more than"),
+        (b"cnumpy.core.multiarray\n_reconstruct\n(" + NDARRAY + b"(K\x00tU\x01btR(K\x01(K\x01t"
+         + UINT8 + b"\x89X\x02\x00\x00\x00\xc4\x80tb.", "no pickle of plain data"),
+        (FROMBUFFER + b"U\x01a" + UINT8 + b"K\x01\x85U\x01CtR.", "an array without its bytes"),
+        (FROMBUFFER + b"N" + UINT8 + b"K\x00\x85U\x01CtR.", "an array of objects"),
+        (FROMBUFFER + b"C\x01aNK\x01\x85U\x01CtR.", "an array without dtype"),
+        (FROMBUFFER + b"C\x01a" + UINT8 + b"K\x02\x85U\x01CtR.", "an array of shape (2,) with 1"),
+        (FROMBUFFER + b"C\x01a" + UINT8 + b"K\x01\x85U\x01AtR.", "an array in another order"),
+        (FROMBUFFER + b"C\x01a" + UINT8 + b"K\x01\x85U\x01KK\x01\x85tR.", "another order of axes"),
+        (FROMBUFFER + b"C\x01a" + UINT8 + b"K\x01\x85U\x01C}tR.", "an array in another order"),
     ],
-    ids=range(17),
+    ids=range(25),
 )  # fmt: skip
 def test_pickles_ask_for_nothing(tmp_path, monkeypatch, data, message):
     monkeypatch.setattr("skelfreq.data.pickles._MAX_OBJECTS_BYTES", 100 * 1000)
@@ -359,6 +381,18 @@ def test_pickles_ask_for_nothing(tmp_path, monkeypatch, data, message):
     with pytest.raises(SkeletonFormatError) as raised:
         read_pickle(path)
     assert message in str(raised.value)
+
+
+def test_pickles_are_followed_to_the_byte(tmp_path):
+    """Texts of 1,000 bytes, and one that says to have more than what is left."""
+    path = tmp_path / "a.pkl"
+    text = b"X" + struct.pack("<L", 1000) + b"a" * 1000
+    for last in (b"X\x10\x03\0\0" + b"a" * 767 + b".", b"N", b"I1"):
+        path.write_bytes(b"\x80\x04(K\x01I12\n" + text * 3 + last)
+        with pytest.raises(SkeletonFormatError) as raised:
+            read_pickle(path)
+        # The last opcode, or where one more is missing.
+        assert raised.value.offset == 9 + 3 * len(text) + (last == b"N")
 
 
 @pytest.mark.parametrize(
@@ -380,9 +414,16 @@ def test_pickles_hold_plain_data_only(tmp_path, value):
         read_pickle(path)
 
 
-@pytest.mark.parametrize("protocol", range(5))
+@pytest.mark.parametrize("protocol", range(6))
 def test_pickled_arrays(tmp_path, protocol):
+    strided = np.arange(24.0).reshape(2, 3, 4).transpose(1, 0, 2)
+    fixed = np.arange(5, dtype=np.int16)
+    fixed.flags.writeable = False
     arrays = [
+        strided,
+        strided[:, :, ::2],
+        np.array(7.0),
+        fixed,
         np.arange(6.0).reshape(2, 3),
         np.asfortranarray(np.arange(6, dtype=">i4").reshape(2, 3)),
         np.array([True, False]),
@@ -397,6 +438,53 @@ def test_pickled_arrays(tmp_path, protocol):
     for array, entry in zip(arrays, found["a"], strict=True):
         assert entry.array().dtype == array.dtype and np.array_equal(entry.array(), array)
     assert found["n"] == [1.5, -3, True] and found["t"] == ("x", None)
+
+
+# One annotation, written by numpy 1.26.4 with protocol 5.
+NUMPY_1 = """
+gAWVJQEAAAAAAAB9lCiMCGtleXBvaW50lIwSbnVtcHkuY29yZS5udW1lcmljlIwLX2Zyb21idWZmZXKUk5QolhgAAAAAAAAAAAAA
+PABAAEIARABFAEYARwBIgEgASYBJlIwFbnVtcHmUjAVkdHlwZZSTlIwCZjKUiYiHlFKUKEsDjAE8lE5OTkr/////Sv////9LAHSU
+YihLAUsCSwNLAnSUjAFDlHSUUpSMDmtleXBvaW50X3Njb3JllGgEKJYYAAAAAAAAAAAAAAAAAEBAAACAPwAAgEAAAABAAACgQJRo
+CIwCZjSUiYiHlFKUKEsDaAxOTk5K/////0r/////SwB0lGJLAUsCSwOHlIwBRpR0lFKUjAVsYWJlbJRLBIwJZnJhbWVfZGlylIwB
+YZR1Lg==
+"""
+
+
+def test_a_pickle_of_protocol_5_by_numpy_1(tmp_path):
+    path = tmp_path / "a.pkl"
+    path.write_bytes(base64.b64decode(NUMPY_1))
+    clip = read(path)[0]
+    assert clip.joints[:, 0].tolist() == np.arange(12.0).reshape(2, 3, 2).tolist()
+    assert clip.confidence[:, 0].tolist() == np.arange(6.0).reshape(2, 3).tolist()
+    assert (clip.name, clip.label) == ("a", 4)
+
+
+def test_buffers_keep_the_length_that_was_checked(tmp_path):
+    path = tmp_path / "a.pkl"
+    data = bytearray(pickle.dumps([np.arange(8, dtype=np.uint8)], 5))
+    start = data.index(b"(\x96") + 1
+    # The buffer is object 4 of the memo: what follows the array would append to it.
+    for appended in (b"h\x04K\x01a0", b"h\x04(K\x01K\x02e0"):
+        path.write_bytes(bytes(data[:-1]) + appended + b".")
+        with pytest.raises(SkeletonFormatError, match=r"no pickle of plain data: .*export"):
+            read_pickle(path)
+    # One byte more than there is, and 2^60.
+    for length in (len(data), 1 << 60):
+        path.write_bytes(data[: start + 1] + struct.pack("<Q", length) + data[start + 9 :])
+        with pytest.raises(SkeletonFormatError, match=f"declares {length} bytes, which are not"):
+            read_pickle(path)
+    outside = pickle.dumps(np.arange(8), 5, buffer_callback=lambda buffer: None)
+    path.write_bytes(outside)
+    with pytest.raises(SkeletonFormatError, match="the pickle has the opcode"):
+        read_pickle(path)
+
+
+def test_the_remedy_for_other_objects(tmp_path):
+    path = tmp_path / "a.pkl"
+    for value in (np.str_("name"), np.array(["name"]), OrderedDict(a=1)):
+        path.write_bytes(pickle.dumps(value))
+        with pytest.raises(SkeletonFormatError, match=r"str\(x\).*tolist\(\).*dict\(x\)"):
+            read_pickle(path)
 
 
 def test_a_pickle_that_repeats_one_clip_gives_an_error(tmp_path):
@@ -434,7 +522,7 @@ def squeezed(data):
     return struct.pack("<LL", 15, len(packed)) + packed
 
 
-def test_mat_files(tmp_path):
+def test_mat_files(tmp_path, monkeypatch):
     good = matrix((20, 3, 2), np.arange(120.0).tobytes())
     for path in (mat(tmp_path, good), mat(tmp_path, squeezed(good))):
         clip = read(path)[0]
@@ -457,6 +545,11 @@ def test_mat_files(tmp_path):
     ):
         with pytest.raises(SkeletonFormatError, match=message):
             read(mat(tmp_path, *elements), "utd_mhad_mat")
+    monkeypatch.setattr(matfile, "_MAX_VARIABLES", 2)
+    names = [matrix((1, 1), b"\0" * 8, name=name) for name in (b"a", b"b", b"c")]
+    assert MatFile(mat(tmp_path, *names[:2]), Limits()).names == ("a", "b")
+    with pytest.raises(SkeletonFormatError, match="more than 2 variables"):
+        MatFile(mat(tmp_path, *names), Limits())
     path.write_bytes(b"\x89HDF\r\n\x1a\n" + b"\0" * 600)
     with pytest.raises(SkeletonFormatError, match="-v7"):
         read(path, "utd_mhad_mat")
@@ -477,7 +570,7 @@ def test_clips_that_would_be_huge(tmp_path):
         lines += ["1", f"{frame} 0 1 1 1 1 0 0 0 2", "25", *["1 2 3 4 5 6 7 8 9 10 11 2"] * 25]
     path = tmp_path / "S001C001P001R001A001.skeleton"
     path.write_text("\n".join(lines))
-    with pytest.raises(SkeletonFormatError, match="3000 frames of 3000 persons would need"):
+    with pytest.raises(SkeletonFormatError, match="3000 frames of 224 persons would need"):
         read(path)
 
 

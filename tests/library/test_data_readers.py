@@ -5,16 +5,29 @@ from __future__ import annotations
 import json
 import pickle
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import scipy.io
 from shared_data import require_data
 
-from skelfreq.data import READERS, ClipSource, Options, SkeletonFormatError, detect_format, read
+from skelfreq.data import (
+    READERS,
+    ClipSource,
+    Options,
+    SkeletonFormatError,
+    convert,
+    detect_format,
+    read,
+)
 from skelfreq.data.fuzzing.ntu import ntu_text
 from skelfreq.data.fuzzing.samples import SAMPLES, write_sample
 from skelfreq.data.lists import name_list
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def only(clips):
@@ -421,7 +434,11 @@ def test_openpose_series(tmp_path):
     with pytest.raises(SkeletonFormatError, match="two files of 'jump/jump' have the same frame"):
         read(tmp_path)
     again.unlink()
-    path.with_name("jump_000009999999_keypoints.json").write_text(json.dumps({"people": people}))
+    # Frame 0 and one more: at most 10 frames per file, and 100.
+    last = path.with_name("jump_119_keypoints.json")
+    last.write_text(json.dumps({"people": people}))
+    assert read(tmp_path)[0].num_frames == 120
+    last.rename(path.with_name("jump_120_keypoints.json"))
     with pytest.raises(SkeletonFormatError, match="the 2 files of 'jump/jump' are numbered over"):
         read(tmp_path)
 
@@ -452,6 +469,14 @@ def test_msr_prefers_world_coordinates(tmp_path):
     for ending, value in (("_skeleton", 7.0), ("_skeleton3D", 1.0)):
         np.savetxt(tmp_path / f"a02_s03_e01{ending}.txt", np.full((20, 4), value))
     assert only(read(tmp_path)).joints.max() == 1
+
+
+@pytest.mark.parametrize("row", ["1 2 3", "1 2 3 4 5", "1 2 3 x"])
+def test_msr_lines_hold_four_numbers(tmp_path, row):
+    path = tmp_path / "a02_s03_e01_skeleton3D.txt"
+    path.write_text("1 2 3 4\n" * 30 + f"{row}\n" + "1 2 3 4\n" * 9)
+    with pytest.raises(SkeletonFormatError, match="line 31: expected 4 numbers"):
+        read(path)
 
 
 def test_bvh_variants(tmp_path):
@@ -506,7 +531,7 @@ def test_pyskl_forms_and_splits(tmp_path):
     names = ["S001C001P001R001A001", "S002C002P002R002A002"]
     entries = [entry(name, np.int64(3)) for name in names]
     split = {"xsub_train": names[:1], "xsub_val": names[1:], "xview_train": names, "xview_val": []}
-    for protocol in range(5):
+    for protocol in range(6):
         path.write_bytes(pickle.dumps({"split": split, "annotations": entries}, protocol))
         clips = read(path, options=Options(split="xsub"))
         assert [clip.split for clip in clips] == ["train", "test"]
@@ -598,6 +623,54 @@ def test_arrays_with_columns(tmp_path):
         read(path, options=options)
 
 
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([[0, 0, 1], [0, 1, 0]], None),
+        ([[0, 0, 3.5], [0, 0.25, -1]], None),
+        ([2, 1], None),
+        ([-1, 99_999], None),
+        ([-2, 0], "label must lie between -1 and 2147483647"),
+        ([0, 2**31], "label must lie between -1 and 2147483647"),
+        ([[0, 1, 1], [0, 1, 0]], r"label must hold 2 integers, got int64 of shape \(2, 3\)"),
+        ([[0, 0, 0], [0, 1, 0]], r"must hold 2 integers, got int64 of shape \(2, 3\)"),
+        ([[0, 1]], r"must hold 2 integers, got int64 of shape \(1, 2\)"),
+        (np.zeros((2, 0)), r"must hold 2 integers, got float64 of shape \(2, 0\)"),
+        ([0, 1, 2], r"must hold 2 integers, got int64 of shape \(3,\)"),
+        ([0.0, 1.0], r"must hold 2 integers, got float64 of shape \(2,\)"),
+    ],
+)
+def test_labels_are_integers_or_one_hot(tmp_path, labels, message):
+    labels = np.array(labels)
+    path = tmp_path / "mine.npz"
+    np.savez(path, x=np.ones((2, 4, 17, 3), np.float32), label=labels)
+    if message is None:
+        clips = read(path, options=Options(axes="NTVC"))
+        expected = labels.argmax(axis=1) if labels.ndim == 2 else labels
+        assert [clip.label for clip in clips] == expected.tolist()
+    else:
+        with pytest.raises(SkeletonFormatError, match=message):
+            read(path, options=Options(axes="NTVC"))
+
+
+def test_arrays_are_found_by_name_or_by_their_axes(tmp_path):
+    path = tmp_path / "mine.npz"
+    x = np.random.default_rng(0).normal(size=(2, 4, 17, 3)).astype(np.float32)
+
+    def first(**arrays):
+        np.savez(path, **arrays)
+        return read(path, options=Options(axes="NTVC", key=key))[0].joints[:, 0]
+
+    key = None
+    assert np.array_equal(first(poses=x, more=x + 1), x[0])
+    assert np.array_equal(first(mine=x, table=np.ones((2, 4))), x[0])
+    for arrays in ({"mine": x, "yours": x}, {"table": np.ones((2, 4))}):
+        with pytest.raises(SkeletonFormatError, match=r"holds the arrays '.*--key"):
+            first(**arrays)
+    key = "yours"
+    assert np.array_equal(first(x=x, yours=x + 1), x[0] + 1)
+
+
 # Options of all readers
 
 
@@ -671,3 +744,108 @@ def test_a_source_reads_one_clip_at_a_time(tmp_path):
     items = ClipSource(path).items()
     assert next(items)[1].name == "a01_s01_e01"
     items.close()
+
+
+@pytest.mark.parametrize("name", ["readme.txt", "README_first.TXT", "Read me.txt", "LICENSE.txt"])
+def test_texts_that_come_with_data_are_passed_over(tmp_path, name):
+    write_sample("pku_mmd_txt", tmp_path, np.random.default_rng(0))
+    count = len(read(tmp_path))
+    (tmp_path / name).write_text("Read me: five words of text\n")
+    assert len(read(tmp_path)) == count
+
+
+def test_a_stray_file_is_named_with_the_remedy(tmp_path):
+    write_sample("pku_mmd_txt", tmp_path, np.random.default_rng(0))
+    (tmp_path / "notes.txt").write_text("Five words stand in here\n")
+    with pytest.raises(SkeletonFormatError, match=r"notes\.txt, line 1: .*--skip-errors leaves"):
+        read(tmp_path)
+    clips = read(tmp_path, options=Options(skip_errors=True))
+    assert [entry.name for entry in clips.dropped] == ["notes"]
+
+
+def test_pku_labels_with_spaces(tmp_path):
+    write_sample("pku_mmd_txt", tmp_path, np.random.default_rng(0))
+    wanted = [(clip.name, clip.label, clip.num_frames) for clip in read(tmp_path)]
+    path = tmp_path / "label" / "0002-L.txt"
+    path.write_text(path.read_text().replace(",", " "))
+    assert [(clip.name, clip.label, clip.num_frames) for clip in read(tmp_path)] == wanted
+
+
+def test_the_label_lists_of_kinetics(tmp_path):
+    for part in ("kinetics_train", "kinetics_val"):
+        (tmp_path / part).mkdir()
+        write_sample("kinetics_json", tmp_path / part, np.random.default_rng(0)).rename(
+            tmp_path / part / f"{part[-3:]}.json"
+        )
+        labels = {part[-3:]: {"has_skeleton": True, "label": "juggling", "label_index": 3}}
+        (tmp_path / f"{part}_label.json").write_text(json.dumps(labels))
+    assert [clip.name for clip in read(tmp_path)] == ["ain", "val"]
+    (tmp_path / "kinetics_val_label.json").rename(tmp_path / "labels.json")
+    with pytest.raises(SkeletonFormatError, match=r"labels\.json: has no 'data'.*--skip-errors"):
+        read(tmp_path)
+
+
+def test_the_unit_that_files_tell(tmp_path):
+    rows = np.full((20, 4), 7.0)
+    for name, unit in (("a02_s03_e01_skeleton", "px"), ("a02_s03_e01_skeleton3D", "m")):
+        np.savetxt(tmp_path / f"{name}.txt", rows)
+        assert read(tmp_path / f"{name}.txt").unit == unit
+    assert read(tmp_path).unit == "m"
+    for keypoint, more, unit in (
+        (np.ones((1, 4, 17, 2)), {"img_shape": (480, 640)}, "px"),
+        (np.ones((1, 4, 17, 2)), {}, ""),
+        (np.ones((1, 4, 25, 3)), {"frame_dir": "S001C001P001R001A001"}, "m"),
+        (np.ones((1, 4, 25, 3)), {"frame_dir": "other"}, ""),
+    ):
+        path = tmp_path / "a.pkl"
+        path.write_bytes(pickle.dumps({"keypoint": keypoint, **more}))
+        assert read(path).unit == unit
+        done = convert(path, tmp_path / "out", overwrite=True)
+        assert done.unit == unit
+
+
+@pytest.mark.parametrize(
+    ("keys", "split", "parts"),
+    [
+        (("train1", "test1", "train2", "test2"), "2", ["test", "train"]),
+        (("train1", "test1", "train2", "test2"), "1", ["train", "test"]),
+        (("train", "val"), None, ["train", "test"]),
+        (("sub-train", "sub-test"), "sub", ["train", "test"]),
+        (("fold_train_1", "fold_val_1"), "fold_1", ["train", "test"]),
+    ],
+)
+def test_pyskl_names_of_splits(tmp_path, keys, split, parts):
+    entries = [{"frame_dir": name, "keypoint": np.ones((1, 4, 17, 2))} for name in ("a", "b")]
+    names = (["a"], ["b"], ["b"], ["a"])
+    content = {"split": dict(zip(keys, names, strict=False)), "annotations": entries}
+    path = tmp_path / "a.pkl"
+    path.write_bytes(pickle.dumps(content))
+    assert [clip.split for clip in read(path, options=Options(split=split))] == parts
+    with pytest.raises(SkeletonFormatError, match=f"no split 'x', only .*of the keys '{keys[0]}'"):
+        read(path, options=Options(split="x"))
+
+
+def peak_growth(path):
+    """Return by how many bytes reading a file raises the largest memory of a fresh process."""
+    code = (
+        "import sys, resource; from skelfreq.data import ClipSource, Options\n"
+        "source = ClipSource(sys.argv[1])\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "clips = list(source.items())\n"
+        "print(1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, path], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return int(done.stdout)
+
+
+def test_ntu_memory_is_in_proportion_to_the_numbers(tmp_path):
+    frames = 12_000
+    joint = "0.1 0.2 3.1 1 2 3 4 5 6 7 8 2\n"
+    frame = "1\n72057594037931101 0 1 1 1 1 0 0.02 0.05 2\n25\n" + joint * 25
+    path = tmp_path / "S001C001P001R001A001.skeleton"
+    path.write_text(f"{frames}\n" + frame * frames)
+    numbers = frames * 25 * 4 * 4
+    # Lists of floats took 30 times as much as the joints.
+    assert peak_growth(path) < 8 * numbers

@@ -15,6 +15,7 @@ from tolerances import GOLDEN, assert_close, assert_rounded
 from torch import Tensor
 from torch._dynamo.testing import CompileCounterWithBackend
 
+from skelfreq import FreS, FreT
 from skelfreq.functional import (
     _filter_fast,
     _route,
@@ -235,6 +236,17 @@ def test_a_soft_mask_tends_to_the_hard_one_at_low_temperature() -> None:
     assert distance == sorted(distance, reverse=True) and distance[-1] < 1e-2 < distance[0]
 
 
+def test_defaults_of_the_soft_mask() -> None:
+    parts = rdft(normal(2, 3, 20, 4), dim=2)
+    soft = partial(mask, *parts, 0.8, gradient="sigmoid")
+    assert torch.equal(soft(), soft(temperature=0.1))
+    assert not torch.equal(soft(), soft(temperature=0.2))
+    x, pair = normal(2, 3, 20, 4), normal(3, 2)
+    filtered = partial(spectral_filter, x, None, pair, 0.8, gradient="sigmoid")
+    assert torch.equal(filtered(), filtered(temperature=0.1))
+    assert not torch.equal(filtered(), filtered(temperature=0.2))
+
+
 # --- Gradients ----------------------------------------------------------------------------------
 
 
@@ -413,6 +425,24 @@ def test_operator_for_compilers(axes: tuple[int, int]) -> None:
     torch.library.opcheck(operator, (x, *axes, "tslanet", None, None, global_, None))
 
 
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_what_the_operators_give_without_a_mask(device: str) -> None:
+    x = normal(3, 4, 6, 5).to(device).requires_grad_()
+    global_, local = (normal(1, 1, 1, 4, 2, seed=s).to(device).requires_grad_() for s in (1, 2))
+    theta = torch.tensor([0.7], dtype=torch.float64, device=device, requires_grad=True)
+    forward = torch.ops.skelfreq.spectral_filter.default
+    backward = torch.ops.skelfreq.spectral_filter_gradients.default
+    out, given = forward(x, 2, 1, "tslanet", None, theta, global_, local)
+    assert out.requires_grad and not given.requires_grad
+    assert out.shape == x.shape and given.shape == (3, 1, 5, 4)
+    out, nothing = forward(x, 2, 1, "tslanet", None, None, global_, None)
+    assert out.requires_grad and nothing.shape == (0,) and not nothing.requires_grad
+    found = backward(x, 2, 1, None, global_, None, torch.ones_like(x), True, True)
+    assert [part.shape for part in found] == [x.shape, global_.shape, (0,)]
+    found = backward(x, 2, 1, given, global_, local, torch.ones_like(x), True, True)
+    assert [part.shape for part in found] == [x.shape, global_.shape, local.shape]
+
+
 @pytest.mark.parametrize("gradient", GRADIENTS)
 def test_an_absent_person_gives_zeros_and_finite_gradients(gradient: str) -> None:
     x = normal(3, 2, 10, 4)
@@ -442,6 +472,26 @@ def test_the_mask_does_not_depend_on_the_unit(scale: float, lengths: list[int] |
         masks.append([mask(*spectrum, theta, num_bins=bins) for theta in (0.3, 1.0, 3.0)])
     for got, value in zip(*masks, strict=True):
         assert torch.equal(got, value) and got.any() and not got.all()
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("block", [FreS, FreT])
+def test_blocks_with_their_decoupling_keep_the_same_bins(
+    scale: float, block: type[FreS | FreT]
+) -> None:
+    x = normal(3, 3, 20, 7, dtype=torch.float32)
+    x[1] = 0
+    layer = block(3, threshold=0.5)
+    large = (scale * x).requires_grad_()
+    kept = layer.kept(large)
+    if scale > 1e-4:  # a smaller signal is noise for the decoupling, but its bins rank the same
+        layer_of_one = layer.kept(1e3 * x)
+        assert torch.equal(kept, layer_of_one)
+    assert kept[0].any() and not kept[0].all() and not kept[1].any()
+    y = layer(large)
+    leaves = [large, *layer.parameters()]
+    assert y.isfinite().all()
+    assert all(g.isfinite().all() for g in torch.autograd.grad(y.mean(), leaves))
 
 
 @pytest.mark.parametrize("scale", SCALES)
@@ -490,7 +540,7 @@ def test_a_number_is_an_absolute_eps() -> None:
     absolute = mask(*quiet, 0.4, eps=1e-6)
     assert torch.equal(absolute == 1, mask(*quiet, 0.4, gradient="tslanet") > 0.5)
     assert not torch.equal(absolute, mask(*quiet, 0.4))
-    with pytest.raises(ValueError, match="eps must be above 0"):
+    with pytest.raises(ValueError, match="eps must be positive"):
         mask(re, im, 0.4, eps=0.0)
 
 

@@ -567,3 +567,15 @@ def test_energy_moves_to_low_frequencies() -> None:
     before, after = dct(x, dim=2).abs(), dct(layer(x), dim=2).abs()
     ratio = (after / before).mean((0, 1, 3))
     assert bool((ratio[:31] > 1).all()) and bool((ratio[35:] < 1).all())
+
+
+def test_options_that_are_not_given() -> None:
+    layer = FreqEnhance(120)
+    given = FreqEnhance(
+        120, dim=-2, num_bands=30, split=35, strength=0.3, divisor=1, learnable="bands",
+        last="include",
+    )  # fmt: skip
+    assert repr(layer) == repr(given)
+    assert (layer.num_bands, layer.split, layer.divisor, layer.dim) == (30, 35, 1, -2)
+    x = normal(2, 120, 4, dtype=torch.float32)
+    assert torch.equal(layer.float()(x), given.float()(x))

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from benchmarks.memory import peak_extra_bytes
 from skelfreq import FrameDecoupling, FreS, FreT, JointDecoupling
-from skelfreq.functional import _pieces_fast, _route
+from skelfreq.functional import _decoupling_fast, _route
 
 
 @pytest.fixture
@@ -42,12 +42,13 @@ def test_pieces_equal_plain_operations(
     pieces_of_one_sample: None,
 ) -> None:
     rows: list[int] = []
-    real = _pieces_fast.in_pieces
+    real = _decoupling_fast.decoupled
 
-    def watched(plain, x: Tensor, *tensors: Tensor) -> Tensor:
-        return real(lambda x, *t: rows.append(len(x)) or plain(x, *t), x, *tensors)
+    def watched(x: Tensor, *maps: Tensor, axis: int) -> Tensor:
+        rows.append(len(x))
+        return real(x, *maps, axis=axis)
 
-    monkeypatch.setattr(_pieces_fast, "in_pieces", watched)
+    monkeypatch.setattr(_decoupling_fast, "decoupled", watched)
     model = full(block, weight=weight, residual=residual, threshold=0.8)
     leaves = [normal(9, C, T, V).requires_grad_(), *model.parameters()]
     grad_output, results = normal(9, C, T, V, seed=1), []

@@ -43,6 +43,16 @@ def test_both_passes_on_meta(case: Case) -> None:
         backward(results, [*leaves, inputs[0]] if leaves else [inputs[0]])
 
 
+def test_compiled_and_exported_on_meta() -> None:
+    x = torch.empty(2, 3, 12, 5, device=META)
+    model = nn.Sequential(FreST(3), FreqEnhance(12, num_bands=4, split=3)).to(META)
+    exported = torch.export.export(model, (x,)).module()(x)
+    torch._dynamo.reset()
+    compiled = torch.compile(model, fullgraph=True, backend="eager")(x)
+    for got in (exported, compiled):
+        assert (got.device, got.shape) == (META, x.shape)
+
+
 @pytest.mark.parametrize("frames", [30, 600])
 @pytest.mark.parametrize("name", CORE)
 def test_functions_on_meta(name: str, frames: int) -> None:

@@ -66,10 +66,13 @@ def data_lapses(module: str, source: str) -> list[str]:
     # Statements of the file itself, which run on import, and all others.
     body = ast.parse(source).body
     at_once = [node for node in body if isinstance(node, (ast.Import, ast.ImportFrom))]
-    early = third_party(imported("\n".join(map(ast.unparse, at_once))))
+    at_once_names = imported("\n".join(map(ast.unparse, at_once)))
+    early = third_party(at_once_names)
     names = imported(source)
     allowed = {"numpy", "skelfreq"}
     below = "data|skeletons|_layouts|_checks"
+    if module == "skelfreq.data.pictures" and "skelfreq.plotting" not in at_once_names:
+        below += "|plotting"
     if re.match(r"skelfreq\.data\.(transforms|loading)", module):
         allowed |= {"torch", "einops"}
         below += "|functional"
@@ -78,15 +81,29 @@ def data_lapses(module: str, source: str) -> list[str]:
     return found + sorted(n for n in names if n.startswith("skelfreq") and not re.match(below, n))
 
 
+def plotting_lapses(source: str) -> list[str]:
+    """Return the imports that a module of ``skelfreq.plotting`` must not have."""
+    body = ast.parse(source).body
+    at_once = [node for node in body if isinstance(node, (ast.Import, ast.ImportFrom))]
+    early = third_party(imported("\n".join(map(ast.unparse, at_once)))) - RUNTIME_PACKAGES
+    names = imported(source)
+    below = r"skelfreq(\.(plotting|functional|skeletons|_checks)(\.|$)|$)"
+    return sorted(
+        early | (third_party(names) - RUNTIME_PACKAGES - {"matplotlib", "mpl_toolkits"})
+    ) + sorted(n for n in names if n.startswith("skelfreq") and not re.match(below, n))
+
+
 def lapses(module: str, source: str) -> list[str]:
     """Return the imports of ``module`` that the layering does not allow."""
     if module.startswith("skelfreq.data"):
         return data_lapses(module, source)
+    if module.startswith("skelfreq.plotting"):
+        return plotting_lapses(source)
     names = imported(source)
     own = {name for name in names if name.startswith("skelfreq")}
     roots = third_party(names)
     found = sorted(roots - RUNTIME_PACKAGES)
-    found += sorted(n for n in own if n.startswith("skelfreq.data"))
+    found += sorted(n for n in own if n.startswith(("skelfreq.data", "skelfreq.plotting")))
     if module == "skelfreq._checks":
         found += sorted(roots - {"torch"})
     if module.startswith("skelfreq.functional"):
@@ -138,6 +155,11 @@ def test_layering(module: str) -> None:
         ("skelfreq.data.reading", "from skelfreq.functional import dct"),
         ("skelfreq.data.matfile", "import pandas"),
         ("skelfreq.data.registry", "from examples.data import load"),
+        ("skelfreq.data.registry", "from skelfreq.plotting import animate"),
+        ("skelfreq.skeletons", "from skelfreq.plotting import animate"),
+        ("skelfreq.nn.ssfrm", "from skelfreq import plotting"),
+        ("skelfreq.plotting.clips", "from skelfreq.nn import SSFRM"),
+        ("skelfreq.plotting.clips", "import scipy"),
     ],
 )
 def test_forbidden_imports_are_found(module: str, line: str) -> None:
@@ -149,6 +171,12 @@ def test_readers_import_extras_only_where_they_use_them() -> None:
     assert lapses("skelfreq.data.matfile", line)
     assert not lapses("skelfreq.data.matfile", f"def f():\n    {line}\n")
     assert not lapses("skelfreq.data.transforms.streams", "import torch")
+    for module, line in (
+        ("skelfreq.plotting.clips", "from matplotlib import pyplot"),
+        ("skelfreq.data.pictures", "from skelfreq import plotting"),
+    ):
+        assert lapses(module, line)
+        assert not lapses(module, f"def f():\n    {line}\n")
 
 
 def code_lines(source: str) -> int:
@@ -195,7 +223,7 @@ def test_every_requirement_is_used_and_no_other_package() -> None:
     roots = {name.split(".")[0] for path in MODULES.values() for name in imported(path.read_text())}
     used = {root.replace("_", "-") for root in roots - set(sys.stdlib_module_names)}
     # What the readers import where they use it is checked with the layering.
-    assert used - {"skelfreq"} - DATA_EXTRA == DEPENDENCIES
+    assert used - {"skelfreq", "mpl-toolkits"} - DATA_EXTRA == DEPENDENCIES
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -206,8 +234,9 @@ def test_nothing_is_left_unfinished(module: str) -> None:
 
 @pytest.fixture(scope="module")
 def metadata() -> Message:
-    """Return the metadata of the wheel; an isolated build installs hatchling if it is absent."""
-    isolated = importlib.util.find_spec("hatchling") is None
+    """Return the metadata of the wheel; an isolated build installs what builds it."""
+    needed = ("hatchling", "hatch_fancy_pypi_readme")
+    isolated = any(importlib.util.find_spec(name) is None for name in needed)
     return project_wheel_metadata(PACKAGE.parent, isolated=isolated)
 
 
@@ -216,11 +245,14 @@ def test_the_description_of_the_wheel_needs_no_file_beside_it(metadata: Message)
     assert metadata["Description-Content-Type"] == "text/markdown"
     assert "TubeMasking(num_joints=25" in description
     # A package index has neither docs/ nor pictures: links and pictures must have a full address.
-    links = re.findall(
-        r"\]\(([^)]*)\)|^\[[^\]]+\]: (\S+)|(?:href|src)=\"([^\"]*)", description, re.M
-    )
-    assert [link for found in links for link in found if link and "://" not in link] == []
-    assert "![" not in description and "<img" not in description
+    link = re.compile(r"\]\(([^)]*)\)|^\[[^\]]+\]: (\S+)|(?:href|src)=\"([^\"]*)", re.M)
+    relative = [
+        [target for found in link.findall(text) for target in found if target and ":" not in target]
+        for text in (description, (PACKAGE.parent / "README.md").read_text())
+    ]
+    assert relative[0] == [] and len(relative[1]) > 10
+    assert "![" not in description and "<img" not in description and "<!--" not in description
+    assert "Next: Ten minutes to your own model, or a recipe for MAMP" in description
 
 
 def test_no_project_address_before_there_is_one(metadata: Message) -> None:

@@ -34,6 +34,16 @@ def test_an_encoder_of_fs_vae(golden_path: Path, net: str, width: int) -> None:
     assert_close(mu, golden["smu" if net == "sequence_encoder" else "tmu"], GOLDEN)
 
 
+def test_split_and_divisor_of_fs_vae_are_taken_over(golden_path: Path) -> None:
+    golden = load_golden(golden_path / "fsvae_dct_enhance_n256_b30_s35_m2.npz")
+    names = ("k", "freq_weights", "split_freq", "m")
+    state = {name: torch.from_numpy(golden[name]) for name in names}
+    layer = FreqEnhance.from_fs_vae(state, length=256)
+    assert (layer.split, layer.divisor) == (35, 2)
+    assert_close(layer.gains, golden["gain"], GOLDEN)
+    assert_close(layer(torch.from_numpy(golden["x"])), golden["y"], GOLDEN)
+
+
 def test_missing_weights_of_fs_vae_are_named() -> None:
     with pytest.raises(ValueError, match=r"it lacks k, split_freq, m; its first names are \['a"):
         FreqEnhance.from_fs_vae({"a": torch.ones(1), "freq_weights": torch.ones(30)})
@@ -71,9 +81,16 @@ DIFFERENT = [65, 129, 257, 513]
 
 @pytest.mark.parametrize("length", DIFFERENT)
 def test_released_warns_where_it_differs_from_the_release(length: int) -> None:
-    with pytest.warns(UserWarning, match=rf"released\({length}\) differs from the release") as seen:
-        FreqEnhance.released(length)
-    assert seen[-1].filename == __file__
+    state = {"k": torch.tensor(0.3), "freq_weights": torch.ones(30)}
+    state |= {"split_freq": torch.tensor(30.0), "m": torch.tensor(1.0)}
+    for maker, make in (
+        ("released", lambda: FreqEnhance.released(length)),
+        ("from_fs_vae", lambda: FreqEnhance.from_fs_vae(state, length=length)),
+    ):
+        message = f"{maker} of {length} points differs from the release"
+        with pytest.warns(UserWarning, match=message) as seen:
+            make()
+        assert seen[-1].filename == __file__
 
 
 @pytest.mark.parametrize("length", [64, 100, 256, 512, 768])

@@ -91,9 +91,32 @@ def test_the_table_of_the_design_page_is_this_table() -> None:
 THRESHOLDS = [name for name, value in vars(_route).items() if isinstance(value, int)]
 
 
+def test_the_pages_give_the_thresholds() -> None:
+    r = _route
+    short = (
+        f"*Short* is up to {r.COSINE_PRODUCT_POINTS} points for the DCT, "
+        f"{r.FOURIER_PRODUCT_POINTS} for the DFT and {r.GAIN_PRODUCT_POINTS} for one gain curve. "
+        f"In exported graphs and on accelerators it is up to {r.TRACED_PRODUCT_POINTS} for all"
+    )
+    pages = [
+        ("spectral", short),
+        ("spectral", f"with up to {r.FEW_TRAILING} joints the axis is moved to the end"),
+        ("freq_enhance", f"for n up to {r.GAIN_PRODUCT_POINTS} and at least"),
+        (
+            "frest",
+            f"FFTs from {r.FILTER_FFT_POINTS} frames on (where T has no prime factor above "
+            f"5; else from {r.FILTER_PRODUCT_POINTS + 1})",
+        ),
+        ("design", f"Compiling a DCT of more than {r.COSINE_PRODUCT_POINTS} points"),
+    ]
+    for page, text in pages:
+        written = " ".join((ROOT / "docs" / f"{page}.md").read_text().split())
+        assert text in written, page
+
+
 def test_every_threshold_names_its_benchmark() -> None:
     lines = Path(_route.__file__).read_text().splitlines()
-    assert len(THRESHOLDS) == 10
+    assert len(THRESHOLDS) == 9
     for name in THRESHOLDS:
         (at,) = (i for i, line in enumerate(lines) if re.match(rf"[A-Z_, ]*\b{name}\b.* = ", line))
         comments = [line for line in lines[max(at - 5, 0) : at] if line.startswith("#")]
@@ -161,7 +184,7 @@ def test_contracts_hold_without_the_fast_files(without_fast_files: Path) -> None
     assert re.search(r"\b[4-9]\d\d passed", printed), printed[-300:]
 
 
-@pytest.mark.parametrize("missing", ["cosine", "gain", "filter", "pieces"])
+@pytest.mark.parametrize("missing", ["cosine", "gain", "filter", "decoupling"])
 def test_each_fast_file_can_be_deleted_alone(missing: str, tmp_path: Path) -> None:
     shutil.copytree(PACKAGE, tmp_path / "skelfreq", ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / "skelfreq" / "functional" / f"_{missing}_fast.py").unlink()
@@ -185,8 +208,8 @@ def test_each_fast_file_can_be_deleted_alone(missing: str, tmp_path: Path) -> No
 # Every file may call those before it, and itself.
 ORDER = [
     "_checks", "_route", "_axis", "_bases", "_fourier_plain", "_cosine_plain", "_filter_plain",
-    "_cosine_fast", "_gain_fast", "_filter_fast", "_pieces_fast", "decoupling", "fourier", "cosine",
-    "gains", "filters", "nn.decoupling", "nn.adaptive",
+    "_decoupling_plain", "_cosine_fast", "_gain_fast", "_filter_fast", "_decoupling_fast",
+    "decoupling", "fourier", "cosine", "gains", "filters", "nn.decoupling", "nn.adaptive",
 ]  # fmt: skip
 
 
@@ -233,11 +256,12 @@ def test_the_path_from_the_layer_to_the_arithmetic(gradients: bool) -> None:
         assert ORDER.index(callee) <= ORDER.index(caller), f"{caller} calls {callee}"
 
 
-def test_the_decoupling_adds_its_two_files() -> None:
-    layer, x = FreT(4), normal(2, 4, 12, 5, dtype=torch.float32)
+def test_the_decoupling_adds_its_files() -> None:
+    layer, x = FreT(4), normal(8, 4, 12, 5, dtype=torch.float32)
     calls = visited(lambda: layer(x))
     files = {file for pair in calls for file in pair}
-    assert {"nn.decoupling", "decoupling"} <= files and len(files) == 8
+    added = {"nn.decoupling", "decoupling", "_decoupling_plain", "_decoupling_fast"}
+    assert added <= files and len(files) == 6 + len(added)
     for caller, callee in calls:
         assert ORDER.index(callee) <= ORDER.index(caller), f"{caller} calls {callee}"
 

@@ -277,3 +277,10 @@ def test_half_precision_is_rounded_once():
     for name in ("centre clip", "scale bones", "resample longer", "rotation 3"):
         exact = ALL[name]("ntu25")(x.double(), generator=seeded()).x
         assert_close(ALL[name]("ntu25")(x, generator=seeded()).x, exact, TOLERANCE[torch.float16])
+
+
+@every
+@pytest.mark.parametrize("persons", [0, 1.0])
+def test_persons_are_a_whole_number(name, persons):
+    with pytest.raises((TypeError, ValueError), match="persons must be"):
+        call(name, persons=persons)

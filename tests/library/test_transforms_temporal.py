@@ -40,6 +40,13 @@ def test_resampling_interpolates_each_clip_alone(lengths, frames, share, seed):
         assert_close(batch.x[i], interpolated(x[i, :, :length], grid * (length - 1)), 1e-11)
 
 
+def test_clips_without_frames_have_no_confidence():
+    x, confidence = make(2, 12, 5)
+    batch = resample_linear(x, 4, lengths=torch.tensor([12, 0]), confidence=confidence)
+    assert batch.confidence[0].any() and not batch.confidence[1].any()
+    assert batch.x[0].any() and not batch.x[1].any()
+
+
 @given(st.integers(1, 400))
 def test_resampling_to_the_own_length_changes_nothing(length):
     x = make(1, length, 3, missing=0.0)[0].float()

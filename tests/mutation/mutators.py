@@ -1,4 +1,10 @@
-"""The changes: one expression or statement of a file at a time, found in its syntax tree."""
+"""The changes: one expression or statement of a file at a time, found in its syntax tree.
+
+Left out, since no test can or should tell the difference: annotations, decorators, docstrings and
+messages; the parts of integers of ``LARGE`` or more (limits of sizes and of counts: where they lie
+exactly is a choice); and, in functions that get a random generator named ``rng``, which make
+faulty files for the fuzzing, the numbers and the comparisons of a draw (how much is drawn).
+"""
 
 from __future__ import annotations
 
@@ -14,6 +20,7 @@ COMPARISON = {
     ast.Lt: "<=", ast.LtE: "<", ast.Gt: ">=", ast.GtE: ">", ast.Eq: "!=", ast.NotEq: "==",
     ast.Is: "is not", ast.IsNot: "is", ast.In: "not in", ast.NotIn: "in",
 }  # fmt: skip
+LARGE = 1000
 
 
 @dataclass(frozen=True)
@@ -68,7 +75,7 @@ def mutants_of(source: str, path: str) -> list[Mutant]:
 
 
 class _Finder(ast.NodeVisitor):
-    """Walks through a file; leaves out annotations, decorators, docstrings and messages."""
+    """Walks through a file, apart from what is left out."""
 
     def __init__(self, source: str, path: str) -> None:
         self.source, self.path = source.encode(), path
@@ -77,6 +84,7 @@ class _Finder(ast.NodeVisitor):
             starts.append(starts[-1] + len(line))
         self.starts = starts
         self.scope: list[str] = []
+        self.draws = False  # whether the function at hand draws from ``rng``
         self.statement: ast.stmt | None = None
         self.found: list[Mutant] = []
 
@@ -84,9 +92,11 @@ class _Finder(ast.NodeVisitor):
 
     def visit_Constant(self, node: ast.Constant) -> None:
         value = node.value
+        if self.draws and not isinstance(value, bool):
+            return
         if isinstance(value, bool):
             self._add("constant", node, str(not value))
-        elif isinstance(value, int):
+        elif isinstance(value, int) and value < LARGE:
             self._add("constant", node, str(value + 1 if value % 2 == 0 else value - 1))
         elif isinstance(value, float):
             self._add("constant", node, repr(2 * value if value else 1.0))
@@ -97,6 +107,8 @@ class _Finder(ast.NodeVisitor):
         self.generic_visit(node)
 
     def visit_BinOp(self, node: ast.BinOp) -> None:
+        if _is_large(node):
+            return
         if type(node.op) in BINARY and not _is_text(node):
             self._operator("arithmetic", node, node.left, BINARY[type(node.op)], node.right)
         self.generic_visit(node)
@@ -108,6 +120,8 @@ class _Finder(ast.NodeVisitor):
         self.generic_visit(node)
 
     def visit_Compare(self, node: ast.Compare) -> None:
+        if self.draws and "rng." in self._text(node):
+            return
         left = node.left
         for operator, right in zip(node.ops, node.comparators, strict=True):
             self._operator("comparison", node, left, COMPARISON[type(operator)], right)
@@ -155,11 +169,14 @@ class _Finder(ast.NodeVisitor):
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
         self.scope.append(node.name)
+        outer = self.draws
+        self.draws |= any(argument.arg == "rng" for argument in node.args.args)
         for default in [*node.args.defaults, *node.args.kw_defaults]:
             if default is not None:
                 self.visit(default)
         for statement in node.body:
             self.visit(statement)
+        self.draws = outer
         self.scope.pop()
 
     def visit_ClassDef(self, node: ast.ClassDef) -> None:
@@ -235,6 +252,15 @@ def _is_text(node: ast.expr) -> bool:
         or (isinstance(part, ast.Constant) and isinstance(part.value, (str, bytes)))
         for part in ast.walk(node)
     )
+
+
+def _is_large(node: ast.expr) -> bool:
+    """Whether an expression is made of integers alone and gives a large one, as ``1 << 20``."""
+    parts = (ast.BinOp, ast.operator, ast.Constant)
+    if not all(isinstance(part, parts) for part in ast.walk(node)) or _is_text(node):
+        return False
+    value = eval(compile(ast.Expression(node), "", "eval"), {})
+    return isinstance(value, int) and value >= LARGE
 
 
 def _is_type_checking(node: ast.expr) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import shutil
 import signal
@@ -23,6 +24,13 @@ Verdict = Literal["killed", "timeout", "survived", "no tests", "unreliable"]
 LEFT_OUT = (".git", ".mutation", ".venv", "__pycache__", ".*_cache", ".hypothesis", "runs")
 # A slow test may need a multiple of what it took alone, and an endless loop is stopped.
 FACTOR, LEAST = 5.0, 40.0
+# What the tests import: once here instead of once for every change.
+WARM = (
+    "_pytest.config", "build", "einops", "filelock", "hypothesis", "matplotlib.pyplot", "numpy",
+    "onnxruntime", "onnxscript", "_hypothesis_pytestplugin", "scipy.fft", "scipy.io", "scipy.stats",
+    "sklearn.model_selection", "sympy", "torch_dct", "torch._dynamo.testing",
+    "torch._inductor.compile_fx", "torch.distributed.fsdp", "torch.export", "torch.onnx", "yaml",
+)  # fmt: skip
 PASSED, FAILED = int(pytest.ExitCode.OK), int(pytest.ExitCode.TESTS_FAILED)
 
 
@@ -48,7 +56,7 @@ class FirstFailure:
 
 
 def copy_tree(root: Path, target: Path) -> Path:
-    """Copy what the tests need; the file times are new, so that no stale bytecode is read."""
+    """Copy what the tests need, with the times of the files but without their bytecode."""
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(root, target, ignore=shutil.ignore_patterns(*LEFT_OUT))
     return target
@@ -58,11 +66,9 @@ def warm_up() -> None:
     """Import what the tests need apart from ``skelfreq`` itself, and keep to one thread."""
     os.environ.update(OMP_NUM_THREADS="1", PYTHONDONTWRITEBYTECODE="1", CI="1", MPLBACKEND="Agg")
     sys.dont_write_bytecode = True
-    import numpy  # noqa: F401
-    import scipy.fft  # noqa: F401
+    for name in WARM:
+        importlib.import_module(name)
     import torch
-    import torch._dynamo
-    import torch_dct  # noqa: F401
 
     torch.set_num_threads(1)
     loaded = [name for name in sys.modules if name.split(".")[0] == "skelfreq"]
@@ -77,6 +83,18 @@ class Runner:
         self.tree = copy_tree(root, folder / f"tree{index}")
         self.failure = folder / f"failure{index}.txt"
         self.clean: dict[tuple[str, ...], bool] = {}  # tests tried on the tree as it is
+        self._compile_tests()
+
+    def _compile_tests(self) -> None:
+        """Write the bytecode of the unchanged tree once; later processes read and never write it.
+
+        Python takes the bytecode of a file only while the file's time is the one noted there.
+        """
+        child = os.fork()
+        if child == 0:
+            sys.dont_write_bytecode = False
+            self._child(["--collect-only", "tests/library"])
+        _wait(child, LEAST * FACTOR)
 
     def try_(self, mutant: Mutant) -> Outcome:
         """Apply a mutant, run its tests until one fails, and take it back.
@@ -104,11 +122,13 @@ class Runner:
         self, mutant: Mutant, source: bytes, tests: Sequence[str]
     ) -> tuple[Verdict, str]:
         file = self.tree / mutant.path
+        times = file.stat()
         try:
             file.write_bytes(mutant.apply(source))
             return self._run(tests)
         finally:
             file.write_bytes(source)
+            os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
 
     def _pass_clean(self, tests: Sequence[str]) -> bool:
         """Whether tests pass on the unchanged tree."""
@@ -145,6 +165,7 @@ class Runner:
             for name in [n for n in sys.modules if n.split(".")[0] in ("tests", "benchmarks")]:
                 del sys.modules[name]
             options = ["-q", "-x", "-p", "no:cacheprovider", "--no-header", "--tb=no"]
+            options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # imported already
             code = int(pytest.main([*options, *tests], plugins=[FirstFailure(self.failure)]))
         finally:
             os._exit(code)

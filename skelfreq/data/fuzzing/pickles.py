@@ -33,6 +33,14 @@ def _opcodes(rng: Rng) -> bytes:
     depth = int(rng.integers(100, 100_000))
     large = int(rng.integers(1 << 20, 1 << 27))
     encode = b"c_codecs\nencode\n"
+    # A bytearray, a dtype and the function that makes an array of them.
+    buffer = (
+        b"\x80\x05\x96"
+        + struct.pack("<Q", 8)
+        + b"\0" * 8
+        + b"q\x000cnumpy\ndtype\n(U\x02u1tRq\x010"
+        b"cnumpy.core.numeric\n_frombuffer\n("
+    )
     return (
         b"\x80\x02" + b"]" * depth + b"a" * (depth - 1) + b".",
         b"\x80\x02(" + b"(" * depth + b"t" * depth + b".",
@@ -52,7 +60,13 @@ def _opcodes(rng: Rng) -> bytes:
         b"\x80\x02cbuiltins\nopen\n(X\x06\x00\x00\x00canaryX\x01\x00\x00\x00wtR.",
         b"\x80\x02c_codecs\nencode\n}X\x01\x00\x00\x00xK\x01sb.",
         b"\x80\x04\x95" + struct.pack("<Q", 1 << 50) + b"N.",
-    )[int(rng.integers(0, 16))]  # fmt: skip
+        b"\x80\x05\x96" + struct.pack("<Q", large << 20) + b"abc.",
+        buffer + b"h\x00h\x01K\x08\x85U\x01CtR0h\x00" + b"K\x07a" * depth + b".",
+        buffer + b"h\x00h\x01(J" + struct.pack("<l", large) + b"tU\x01CtR.",
+        buffer + b"h\x00h\x01(K\x02K\x04tU\x01K(K\x00K" + bytes([int(rng.integers(0, 256))])
+        + b"ttR.",
+        buffer + b"h\x00h\x01K\x08\x85U\x01CtR}X\x01\x00\x00\x00xK\x01sb.",
+    )[int(rng.integers(0, 21))]  # fmt: skip
 
 
 def _annotations(content: Any) -> Any:

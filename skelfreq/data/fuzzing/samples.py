@@ -93,7 +93,7 @@ def _pyskl(rng: np.random.Generator, folder: Path) -> Path:
     }  # fmt: skip
     content = (content, entries, entries[0])[int(rng.integers(0, 3))]
     path = folder / "annotations.pkl"
-    path.write_bytes(pickle.dumps(content, protocol=int(rng.integers(2, 5))))
+    path.write_bytes(pickle.dumps(content, protocol=int(rng.integers(2, 6))))
     return path
 
 

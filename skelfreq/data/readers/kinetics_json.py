@@ -42,11 +42,17 @@ class KineticsJson(Reader):
             b'"frame_index"' in head or b'"label_index"' in head
         )
 
+    def select(self, files: list[Path], options: Options) -> list[Path]:
+        """Return the files without the lists of labels that lie beside the folders of clips."""
+        return [file for file in files if not file.name.lower().endswith("_label.json")] or files
+
     def read(self, unit: Unit, options: Options) -> Iterator[Clip | Dropped]:
         """Yield the clip of a file, or why there is none."""
         path = unit.path
         content = as_object(path, read_json(path, options.limits), "the file")
-        entries = as_list(path, content.get("data"), "data")
+        if "data" not in content:
+            raise SkeletonFormatError(path, "has no 'data', so it is no clip of Kinetics-skeleton")
+        entries = as_list(path, content["data"], "data")
         frames: dict[int, list[tuple[NDArray[Any], NDArray[Any]]]] = {}
         for number, entry in enumerate(entries):
             where = f"data[{number}]"

@@ -34,7 +34,8 @@ class MsrAction3dTxt(Reader):
     """Reader of ``aXX_sYY_eZZ_skeleton3D.txt``: x, y, z in metres and confidence per line.
 
     A folder with both world (``_skeleton3D``) and screen coordinates (``_skeleton``) gives the
-    world ones. Nothing is cleaned: frames without tracking stay zero.
+    world ones. Screen coordinates are columns and rows in pixels, with the depth of the sensor as
+    third number; their unit is "px". Nothing is cleaned: frames without tracking stay zero.
     """
 
     name = "msr_action3d_txt"
@@ -53,6 +54,8 @@ class MsrAction3dTxt(Reader):
     def select(self, files: list[Path], options: Options) -> list[Path]:
         """Return the files in world coordinates if there are any."""
         world = [file for file in files if "skeleton3d" in file.stem.lower()]
+        if not world and any(file.stem.lower().endswith("_skeleton") for file in files):
+            self.unit = "px"
         return world or files
 
     def read(self, unit: Unit, options: Options) -> Iterator[Clip | Dropped]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from array import array
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -87,11 +88,11 @@ class NtuSkeleton(Reader):
         if not bodies:
             yield Dropped(unit.name, "holds no body in any frame")
             return
-        check_size(path, frames, len(bodies), _JOINTS * 4, options)
         values = np.zeros((frames, len(bodies), _JOINTS, 4), np.float32)
         # What is beyond fp32 becomes infinite and is found below.
-        for person, (rows, joints) in enumerate(bodies.values()):
-            values[rows, person] = joints
+        for person, body in enumerate(bodies.values()):
+            joints = np.frombuffer(body.values, np.float32).reshape(-1, _JOINTS, 4)
+            values[np.frombuffer(body.frames, np.int64), person] = joints
         confidence: FloatArray = np.ascontiguousarray(values[..., 3])
         joints32, known = to_float32(path, values[..., :3], options, None, confidence)
         numbers: dict[str, Any] = dict(ntu_numbers(unit.name))
@@ -106,11 +107,18 @@ class NtuSkeleton(Reader):
         )
 
 
-_Bodies = dict[bytes, tuple[list[int], list[list[list[float]]]]]
+class _Body:
+    """The joints of one body, as 4 bytes a number: lists of floats would take 20 times as much."""
+
+    __slots__ = ("frames", "values")
+
+    def __init__(self) -> None:
+        self.frames = array("q")
+        self.values = array("f")
 
 
-def _bodies(path: Path, options: Options) -> tuple[_Bodies, int]:
-    """Return the frames and joints of every body by its identifier, and the number of frames."""
+def _bodies(path: Path, options: Options) -> tuple[dict[bytes, _Body], int]:
+    """Return every body by its identifier, and the number of frames."""
     lines = text_lines(path, options.limits)
     size = size_of(path)
 
@@ -126,7 +134,7 @@ def _bodies(path: Path, options: Options) -> tuple[_Bodies, int]:
 
     # A frame takes a line of at least 2 bytes.
     frames = integer_of(path, *next_line("the number of frames"), "the number of frames", size)
-    bodies: _Bodies = {}
+    bodies: dict[bytes, _Body] = {}
     for frame in range(frames):
         number, line = next_line(f"frame {frame} of {frames}")
         count = integer_of(path, number, line, "the number of bodies", _MAX_BODIES)
@@ -139,8 +147,11 @@ def _bodies(path: Path, options: Options) -> tuple[_Bodies, int]:
                     f"expected a body's identifier and 9 numbers, got {len(words)} words",
                     line=number,
                 )
-            rows, joints = bodies.setdefault(words[0], ([], []))
-            if rows and rows[-1] == frame:
+            if words[0] not in bodies:
+                check_size(path, frames, len(bodies) + 1, _JOINTS * 4, options)
+                bodies[words[0]] = _Body()
+            body = bodies[words[0]]
+            if body.frames and body.frames[-1] == frame:
                 raise SkeletonFormatError(
                     path,
                     f"the body {words[0].decode()} occurs twice in frame {frame}",
@@ -150,10 +161,13 @@ def _bodies(path: Path, options: Options) -> tuple[_Bodies, int]:
             if line.split() != [b"25"]:
                 shown = line[:20].decode("ascii", "backslashreplace").strip()
                 raise SkeletonFormatError(path, f"expected 25 joints, got {shown!r}", line=number)
-            rows.append(frame)
-            joints.append([_joint(path, number, line) for number, line in islice(lines, _JOINTS)])
-            if len(joints[-1]) < _JOINTS:
-                next_line(f"joint {len(joints[-1])} of frame {frame}")
+            body.frames.append(frame)
+            joints = 0
+            for number, line in islice(lines, _JOINTS):
+                body.values.extend(_joint(path, number, line))
+                joints += 1
+            if joints < _JOINTS:
+                next_line(f"joint {joints} of frame {frame}")
     for number, line in lines:
         if line.strip():
             raise SkeletonFormatError(

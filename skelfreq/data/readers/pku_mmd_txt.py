@@ -34,15 +34,16 @@ _VALUES = _PERSONS * _JOINTS * _AXES
 _NAME = re.compile(r"(?:A\d+N(?P<subject>\d+)|\d+)-(?P<view>[LMR])")
 _VIEWS = {"L": 1, "M": 2, "R": 3}
 _MAX_ACTIONS = 100_000
+_LABEL_WORDS = 4
 
 
 class PkuMmdTxt(Reader):
     """Reader of recordings with 150 numbers a frame and labels ``class,start,end,confidence``.
 
-    A label file of the same name in another folder below the same root cuts a recording into one
-    clip per line: frames ``start`` to ``end - 1``, counted from 0, exchanged where the start is
-    later. Without it the recording is one clip. A person who is zero throughout is left out. The
-    views L, M and R are the cameras 1, 2 and 3.
+    A label file of the same name in another folder below the same root, with commas or spaces, cuts
+    a recording into one clip per line: frames ``start`` to ``end - 1``, counted from 0, exchanged
+    where the start is later. Without it the recording is one clip. A person who is zero throughout
+    is left out. The views L, M and R are the cameras 1, 2 and 3.
     """
 
     name = "pku_mmd_txt"
@@ -62,8 +63,15 @@ class PkuMmdTxt(Reader):
         """Return one unit per recording, with its label file if there is one."""
         files = find_files(path, self.suffixes)
         heads = {file: _first_line(file) for file in files}
-        labels = {file.stem: file for file, head in heads.items() if b"," in head}
-        recordings = [file for file in files if b"," not in heads[file] and heads[file].strip()]
+        long = {file.stem for file, head in heads.items() if len(head.split()) > _LABEL_WORDS}
+        # Without commas, a namesake of a recording with few words in its first line.
+        lists = {
+            file
+            for file, head in heads.items()
+            if b"," in head or (file.stem in long and 1 < len(head.split()) <= _LABEL_WORDS)
+        }
+        labels = {file.stem: file for file in files if file in lists}
+        recordings = [file for file in files if file not in lists and heads[file].strip()]
         if not recordings:
             recordings = files[:1]
         # Lists of the protocols lie beside the recordings.
@@ -120,7 +128,7 @@ def _recording(path: Path, options: Options) -> Iterator[tuple[int, bytes]]:
 def _actions(path: Path, options: Options) -> Iterator[tuple[int, int, int]]:
     """Yield class number from 0, start and end of every line of a label file."""
     for count, (number, line) in enumerate(filled_lines(path, options.limits)):
-        words = [word.strip() for word in line.split(b",")]
+        words = line.replace(b",", b" ").split()
         valid = len(words) in (3, 4) and all(
             word.isdigit() and len(word) < 10 for word in words[:3]
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ __all__ = ["Pyskl"]
 
 _LAYOUTS = {(25, 3): "ntu25", (25, 2): "body25", (17, 2): "coco17", (18, 2): "openpose18"}
 _MAX_JOINTS = 10_000
+# "xsub_train" and "xsub_val" are the split "xsub"; "train1" and "test1" are the split "1".
+_SPLIT = re.compile(r"(?:(.+)[_-])?(train|val|test)[_-]?(\d*)")
 _KINETICS = (
     "The Kinetics files of pyskl keep the keypoints in separate files (kpfiles), which are not read"
 )
@@ -30,7 +33,9 @@ class Pyskl(Reader):
     """Reader of one annotation, a list of them, or ``{"split": ..., "annotations": [...]}``.
 
     ``keypoint`` is [M, T, V, C]; ``keypoint_score`` [M, T, V] becomes the confidence. The names of
-    NTU RGB+D give setup, camera, subject and repetition. The pickle is read without running it.
+    NTU RGB+D give setup, camera, subject and repetition. The unit is pixels where an annotation
+    has ``img_shape``, metres for NTU RGB+D in three dimensions. The pickle is read without running
+    it.
     """
 
     name = "pyskl"
@@ -68,7 +73,10 @@ class Pyskl(Reader):
                 )
             name = entry.get("frame_dir", entry.get("filename", unit.name))
             name = name if isinstance(name, str) else f"{unit.name}[{index}]"
-            yield _clip(path, name, entry, where, splits, options)
+            clip = _clip(path, name, entry, where, splits, options)
+            if isinstance(clip, Clip):
+                self.unit = _unit(clip)
+            yield clip
 
 
 def _splits(path: Path, content: Any, options: Options) -> dict[str, str]:
@@ -79,21 +87,22 @@ def _splits(path: Path, content: Any, options: Options) -> dict[str, str]:
         isinstance(key, str) and isinstance(names, list) for key, names in content.items()
     ):
         raise SkeletonFormatError(path, "split must be a dict with a list of names per split")
-    ends = {"train": "train", "val": "test", "test": "test"}
     found: dict[str, dict[str, str]] = {}
     for key, names in content.items():
-        protocol, _, part = key.rpartition("_")
-        if part in ends:
-            target = found.setdefault(protocol, {})
-            target |= {name: ends[part] for name in names if isinstance(name, str)}
+        match = _SPLIT.fullmatch(key)
+        if match:
+            target = found.setdefault("_".join(filter(None, match.group(1, 3))), {})
+            part = "train" if match[2] == "train" else "test"
+            target |= {name: part for name in names if isinstance(name, str)}
     if options.split is not None and options.split not in found:
+        keys = f", of the keys {', '.join(map(repr, content))}" if content else ""
         raise SkeletonFormatError(
             path,
-            f"has no split {options.split!r}, only {', '.join(map(repr, found)) or 'none'}",
+            f"has no split {options.split!r}, only {', '.join(map(repr, found)) or 'none'}{keys}",
         )
     if options.split is None and len(found) != 1:
         return {}
-    return found[options.split or next(iter(found))]
+    return found[next(iter(found)) if options.split is None else options.split]
 
 
 def _clip(
@@ -149,6 +158,15 @@ def _clip(
     numbers["image_size"] = _image_size(entry.get("img_shape"))
     layout = _layout(path, joints, positions.shape[3], options)
     return Clip(name, positions, seen, layout, **numbers)
+
+
+def _unit(clip: Clip) -> str:
+    """Return the unit as far as an annotation tells it."""
+    if clip.joints.shape[3] == 2:
+        return "px" if clip.image_size != (0, 0) else ""
+    # The files of NTU RGB+D in three dimensions hold its own coordinates.
+    named = clip.setup >= 0 and clip.layout is not None and clip.layout.name == "ntu25"
+    return "m" if named and clip.joints.shape[3] == 3 else ""
 
 
 def _numbers(path: Path, value: object, where: str, axes: tuple[int, int]) -> NDArray[Any]:
