@@ -83,11 +83,12 @@ def build_step(shape: tuple[int, ...], setting: Setting) -> Workload:
     full = Setting(setting.device)
     clip = 0.1 * full.normal(*shape)
     tiny = shape[2] < 120
-    config = Config(**{**PRESETS["ntu60"].to_dict(), "frames": shape[2] // 2})
+    changed: dict[str, object] = {"frames": shape[2] // 2}
     sizes = {"width": 256, "decoder_width": 256, "depth": 8}
     if tiny:
         sizes = {"width": 16, "decoder_width": 16, "depth": 1}
-        config = Config(**{**config.to_dict(), **sizes, "ssfrm_width": 8, "cutoff": 2})
+        changed |= {**sizes, "ssfrm_width": 8, "cutoff": 2}
+    config = Config(**{**PRESETS["ntu60"].to_dict(), **changed})
     run = Pretraining(config, clip.cpu(), Cell(scale=Scale(setting.device)))
 
     def step() -> None:

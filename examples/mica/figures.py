@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
 
 import torch
@@ -66,14 +67,10 @@ def draw_filters(encoder: Encoder, clips: Tensor, path: Path) -> None:
     kinds = {k: v for k, v in kinds.items() if any(name.endswith(k) for name in seen)}
     figure, axes = panels(columns=len(kinds))
     for axis, (kind, (unit, dim)) in zip(axes, kinds.items(), strict=True):
-        for name, (_, *ends) in seen.items():
-            if name.endswith(kind):
-                before, after = (_amplitude(x, dim) for x in ends)
-                gain = after / before.clamp(min=1e-12)
-                plot_gains(
-                    gain, transform="fourier", label=name.removesuffix(kind), ax=axis,
-                    color=CYCLE[len(axis.get_lines()) // 2 % len(CYCLE)],
-                )  # fmt: skip
+        for name, color in zip((s for s in seen if s.endswith(kind)), cycle(CYCLE), strict=False):
+            before, after = (_amplitude(x, dim) for x in seen[name][1:])
+            gain, label = after / before.clamp(min=1e-12), name.removesuffix(kind)
+            plot_gains(gain, transform="fourier", label=label, color=color, ax=axis)
         axis.set(title=f"{kind}: gain with its residual", xlabel=unit, ylabel="amplitude ratio")
         legend(axis)
     save(figure, path)

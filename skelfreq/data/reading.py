@@ -124,11 +124,8 @@ class ClipSource:
                 changes["persons"] = tuple(clip.persons[index] for index in kept)
         clip = dataclasses.replace(clip, **changes) if changes else clip
         if clip.label >= _MAX_LABEL:
-            raise SkeletonFormatError(
-                unit.path,
-                f"label must lie below {_MAX_LABEL}, got {clip.label}",
-                item=clip.name,
-            )
+            why = f"label must lie below {_MAX_LABEL}, got {clip.label}"
+            raise SkeletonFormatError(unit.path, why, item=clip.name)
         return clip
 
 

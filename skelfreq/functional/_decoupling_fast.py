@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.grad import conv2d_weight
 
 from skelfreq._checks import autocast_off
 from skelfreq.functional import _route
@@ -54,7 +53,7 @@ def gradients(
     # A convolution with the mirrored filter is three times as fast as torch's own gradient.
     taps, mirrored = Taps.of(depthwise, axis), Taps.of(depthwise.flip(1), axis)
     by_x = torch.empty_like(x, memory_format=torch.contiguous_format)
-    by_taps, by_map = torch.zeros_like(taps.weight), torch.zeros_like(pointwise)
+    by_taps, by_map = torch.zeros_like(depthwise), torch.zeros_like(pointwise)
     for part, by_out, target in _route.cut(True, x, grad_output, by_x):
         line, inverse = centred(part, axis)
         line = line.mul_(inverse)
@@ -63,16 +62,24 @@ def gradients(
         if wanted[1]:
             by_map += (by_out @ convolved(line, taps).flatten(2).mT).sum(0)
         if wanted[0]:
-            by_taps += conv2d_weight(  # type: ignore[no-untyped-call]
-                line, by_taps.shape, by_convolved, **taps.options
-            )
+            by_taps += correlation(line, by_convolved, axis, by_taps.shape[1])
         by_line = convolved(by_convolved, mirrored)
         # Of a line scaled to an RMS of 1, and then of a line without its mean.
         common = (by_line * line).sum(1, keepdim=True).mean(axis, keepdim=True) / part.shape[1]
         by_line = by_line.sub_(line.mul_(common)).mul_(inverse)
         torch.sub(by_line, by_line.mean(axis, keepdim=True), out=target)
-    found = by_taps.view_as(depthwise) if wanted[0] else None
-    return by_x, found, by_map if wanted[1] else None
+    return by_x, by_taps if wanted[0] else None, by_map if wanted[1] else None
+
+
+def correlation(x: Tensor, y: Tensor, axis: int, taps: int) -> Tensor:
+    """Return the sum of ``x * y`` for each channel and each shift by a tap, [C, taps]."""
+    n, found = x.shape[axis], []
+    for shift in range(-(taps // 2), taps // 2 + 1):
+        size = max(n - abs(shift), 0)
+        a = x.narrow(axis, min(max(shift, 0), n), size)
+        b = y.narrow(axis, min(max(-shift, 0), n), size)
+        found.append((a * b).sum((0, 2, 3)))
+    return torch.stack(found, 1)
 
 
 def apply(x: Tensor, depthwise: Tensor, pointwise: Tensor, axis: int) -> Tensor:

@@ -174,6 +174,12 @@ def band_edges(n: int, num_bands: int, *, last: Last = "include") -> Tensor:
     return edges_of(n, num_bands, last)
 
 
+def edge_list(n: int, num_bands: int, last: Last) -> list[int]:
+    """Return :func:`band_edges` as integers."""
+    edges = [i * (n - 1) // num_bands for i in range(num_bands)]
+    return [*edges, n if last == "include" else n - 1]
+
+
 def edges_of(n: int, num_bands: int, last: Last, device: torch.device | None = None) -> Tensor:
     """Return :func:`band_edges` on a device."""
     band = torch.arange(num_bands + 1, device=device)

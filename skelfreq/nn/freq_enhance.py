@@ -19,11 +19,8 @@ from skelfreq._checks import (
     check_option,
     named_options,
 )
-from skelfreq.functional.gains import LAST, Last, apply_gain, band_gains, edges_of
+from skelfreq.functional.gains import LAST, Last, apply_gain, band_gains, edge_list
 from skelfreq.nn._weights import stored
-
-# Edges are read while a layer is made, also on the meta device.
-CPU = torch.device("cpu")
 
 
 class FreqEnhance(nn.Module):
@@ -132,7 +129,7 @@ class FreqEnhance(nn.Module):
 
     def _warn_of_one_side(self) -> None:
         n, bands, split = self.length, self.num_bands, self.split
-        ends = edges_of(n, bands, self.last, CPU).tolist()
+        ends = edge_list(n, bands, self.last)
         filled = [end for start, end in itertools.pairwise(ends) if start < end]
         found = f"with length={n}, num_bands={bands}"
         if all(end > split for end in filled):
@@ -146,9 +143,9 @@ class FreqEnhance(nn.Module):
     def _warn_of_rounded_edges(self, maker: str) -> None:
         n, bands = self.length, self.num_bands
         # The release truncates an fp32 linspace.
-        points = torch.linspace(0, n - 1, bands + 1, dtype=torch.float32, device=CPU)
-        rounded = points.to(torch.int64).tolist()
-        exact = edges_of(n, bands, "released", CPU).tolist()
+        points = torch.linspace(0, n - 1, bands + 1, dtype=torch.float32, device="cpu")
+        rounded = [int(point) for point in points]
+        exact = edge_list(n, bands, "released")
         for i, (edge, right) in enumerate(zip(rounded, exact, strict=True)):
             if edge != right:
                 warnings.warn(

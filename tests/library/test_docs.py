@@ -125,7 +125,8 @@ def test_commands_are_accepted(words: list[str], monkeypatch: pytest.MonkeyPatch
         monkeypatch.setattr(argparse.ArgumentParser, "parse_args", parse)
         monkeypatch.setattr(sys, "argv", words[at:])
         # An earlier import of the module would be a warning.
-        monkeypatch.delitem(sys.modules, words[at], raising=False)
+        for name in (words[at], f"{words[at]}.__main__"):
+            monkeypatch.delitem(sys.modules, name, raising=False)
         with pytest.raises(Parsed):
             runpy.run_module(words[at], run_name="__main__", alter_sys=False)
     elif words[0] == "python" and words[1] != "-m":
@@ -235,7 +236,10 @@ def test_citation() -> None:
 
 def test_readme_holds_the_two_commands() -> None:
     text = (ROOT / "README.md").read_text()
-    for mark, last in (("run", "python -m examples.fd_mae"), ("test", "pytest")):
+    for mark, last in (
+        ("run", "python -m examples.fd_mae"),
+        ("test", "pytest -n 2 --dist worksteal"),
+    ):
         block = re.search(rf"^<!-- ci: {mark} -->\n```bash\n(.*?)^```$", text, re.M | re.S)
         assert block, f"README.md has no block marked 'ci: {mark}'"
         assert block[1].strip().splitlines()[-1] == last
