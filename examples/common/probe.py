@@ -1,30 +1,32 @@
-"""What an encoder is worth: linear probe, nearest neighbours, fine-tuning with few labels."""
+"""What a frozen encoder is worth: linear probe and nearest neighbours."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
+import numpy as np
 import torch
-import torch.nn.functional as nnf
+from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
-from torch import Tensor, nn
+from torch import Tensor
 
-from examples.common.runs import Cell
-from examples.common.scale import Share
-from examples.common.training import Loop
+from examples.data.augment import turn
+from examples.data.protocols import few_labels
 from examples.data.task import Labelled
 
 PROBE_C = 0.1  # inverse regularisation of the linear probe, chosen on validation subjects
-NEIGHBOURS = 5
+DRAWS = 5  # of few labels
+HELD_OUT = 1 / 3  # share of the folds that C is chosen on, where there are more than two
 
 
 @torch.no_grad()
 def features(embed: Callable[[Tensor], Tensor], clips: Tensor, device: torch.device) -> Tensor:
-    """Embed clips in batches: [n, width] on the CPU."""
+    """Embed clips in batches: [n, ...] on the CPU."""
     return torch.cat([embed(part.to(device)).cpu() for part in clips.split(128)])
 
 
@@ -34,92 +36,87 @@ def probe(
     test: Labelled,
     device: torch.device,
     *,
-    neighbours: bool = False,
+    poolings: Mapping[str, Callable[[Tensor], Tensor]] | None = None,
+    strengths: Sequence[float] = (PROBE_C,),
+    turns: Sequence[float] = (0.0,),
+    neighbours: int = 0,
+    shares: Sequence[float] = (),
 ) -> dict[str, float]:
-    """Accuracy of a logistic regression and, if wanted, of 5 nearest neighbours (cosine)."""
-    x, test_x = (features(embed, part.clips, device).double().numpy() for part in (train, test))
-    models = {"linear probe": LogisticRegression(C=PROBE_C, max_iter=1000)}
-    if neighbours:
-        models["kNN"] = KNeighborsClassifier(NEIGHBOURS, metric="cosine", weights="distance")
-    fitted = {k: make_pipeline(StandardScaler(), m).fit(x, train.labels) for k, m in models.items()}
-    return {name: float(model.score(test_x, test.labels)) for name, model in fitted.items()}
+    """Accuracy of a logistic regression and, if wanted, of nearest neighbours (cosine).
 
-
-def take_labels(labels: Tensor, share: float, generator: torch.Generator) -> Tensor:
-    """Indices of a share of the clips, classes as even as the count allows."""
-    if not 0 < share <= 1:
-        raise ValueError(f"labels must be a share in (0, 1], got {share}.")
-    count = max(round(share * len(labels)), 1)
-    order = torch.randperm(len(labels), generator=generator)
-    classes = labels.unique()
-    classes = classes[torch.randperm(len(classes), generator=generator)]
-    # Rank of each clip inside its class, then the class: the first ones take turns.
-    turns = [
-        (rank, position, int(index))
-        for position, label in enumerate(classes)
-        for rank, index in enumerate(order[labels[order] == label])
-    ]
-    return torch.tensor([index for _, _, index in sorted(turns)[:count]])
-
-
-class Order(nn.Module):
-    """Row numbers in random order, ``size`` at a time; a new permutation follows the last."""
-
-    def __init__(self, count: int, size: int) -> None:
-        super().__init__()
-        self.count, self.size = count, size
-        self.rows = nn.Buffer(torch.zeros(count + size, dtype=torch.long))
-        self.left = nn.Buffer(torch.zeros((), dtype=torch.long))
-
-    def take(self, generator: torch.Generator) -> Tensor:
-        """Return the next rows."""
-        left = self.rows[: int(self.left)].clone()
-        if len(left) < self.size:
-            left = torch.cat([left, torch.randperm(self.count, generator=generator)])
-        batch, left = left[: self.size], left[self.size :]
-        self.rows[: len(left)] = left
-        self.left.fill_(len(left))
-        return batch
-
-
-def fine_tune(
-    cell: Cell,
-    name: str,
-    model: nn.Module,
-    groups: list[dict[str, object]],
-    inputs: Callable[[Tensor, torch.Generator, int], Tensor],
-    train: Labelled,
-    *,
-    steps: int,
-    batch_size: int,
-    seed: int,
-) -> None:
-    """Train a classifier in place; ``groups`` give each parameter its ``base`` learning rate.
-
-    ``inputs(clips, generator, step)`` makes what the model is called with. Labels are smoothed.
-    ``name`` is that of the checkpoint in the folder of ``cell``.
+    Parameters
+    ----------
+    embed : callable
+        Clips [N, 3, T, V] → features, [N, F] after pooling.
+    train, test : Labelled
+        Clips and labels.
+    device : torch.device
+        Where ``embed`` runs.
+    poolings : mapping, optional
+        Name → function of the features; every pooling has scores of its own.
+    strengths : sequence of float
+        Values of C, inverse regularisation. Of several, that is taken which is best on a part of
+        the training clips: the last camera where there are several, else a third of the subjects.
+    turns : sequence of float
+        Angles in degrees: training clips are embedded as often, turned about the vertical.
+    neighbours : int
+        k of the nearest neighbours; 0 leaves them out.
+    shares : sequence of float
+        Shares of the labels to fit with as well, class by class, the mean of ``DRAWS`` draws; C is
+        the middle one of ``strengths``, for few clips leave none for a choice.
     """
-    generator = torch.Generator().manual_seed(seed)
-    optimizer = torch.optim.AdamW(groups)
-    device = next(model.parameters()).device
-    warmup = max(steps // 10, 1)
-    order = Order(len(train), min(batch_size, len(train)))
-    parts = {"model": model, "optimizer": optimizer, "rows": order, "draws": generator}
-    loop = Loop(cell, name, parts, torch.Generator(), epochs=1, count=steps, batch_size=1)
-    if int(order.left) >= order.count + order.size or int(order.rows.max()) >= order.count:
-        raise ValueError(f"{loop.path}: rows must be numbers of training clips; delete it.")
-    model.train()
-    for _ in loop:
-        step, batch = loop.step, order.take(generator)
-        progress = max(step - warmup, 0) / max(steps - warmup, 1)
-        factor = min((step + 1) / warmup, (1 + math.cos(math.pi * progress)) / 2)
-        for group in optimizer.param_groups:
-            group["lr"] = group["base"] * factor
-        scores = model(inputs(train.clips[batch], generator, step))
-        loss = nnf.cross_entropy(scores, train.labels[batch].to(device), label_smoothing=0.1)
-        optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        # Every process computes the same.
-        loop.add({"cross entropy": loss}, Share(batch, 1, 1.0, 1 / cell.scale.world))
+    turned = [turn(train.clips, angle) if angle else train.clips for angle in turns]
+    found, found_test = (
+        features(embed, torch.cat(turned), device),
+        features(embed, test.clips, device),
+    )
+    labels, held = train.labels.repeat(len(turns)).numpy(), held_out(train).repeat(len(turns))
+    scores = {}
+    for name, pooling in (poolings or {"": lambda x: x}).items():
+        x, test_x = (pooling(part).numpy() for part in (found, found_test))
+        strength = strengths[0]
+        rest = ~held.numpy()
+        if len(strengths) > 1 and len(np.unique(labels[rest])) > 1:
+            scaled = _scaled().fit(x[rest])
+            seen, unseen = (scaled.transform(x[part]) for part in (rest, ~rest))
+            right = [
+                _regression(c).fit(seen, labels[rest]).score(unseen, labels[~rest])
+                for c in strengths
+            ]
+            strength = strengths[int(np.argmax(right))]
+        scaled = _scaled().fit(x)
+        x, test_x = scaled.transform(x), scaled.transform(test_x)
+        models: dict[str, Any] = {"linear probe": _regression(strength)}
+        if neighbours:
+            models["kNN"] = KNeighborsClassifier(neighbours, metric="cosine", weights="distance")
+        for title, model in models.items():
+            score = model.fit(x, labels).score(test_x, test.labels)
+            scores[f"{title}, {name}" if name else title] = float(score)
+        for share in shares:
+            regression, right = _regression(strengths[len(strengths) // 2]), []
+            for draw in range(DRAWS):
+                few = few_labels(labels, np.ones(len(labels), bool), share=share, seed=draw)
+                with warnings.catch_warnings():  # one clip of each class is meant
+                    warnings.filterwarnings("ignore", "The number of unique classes")
+                    right.append(regression.fit(x[few], labels[few]).score(test_x, test.labels))
+            scores[f"few labels, {name or 'all'}, {share:.0%}"] = float(np.mean(right))
+    return scores
+
+
+def held_out(train: Labelled) -> Tensor:
+    """Which training clips are held out for a choice: whole folds, the last third of them."""
+    folds = torch.arange(len(train)) % 3 if train.folds is None else train.folds
+    values = folds.unique()
+    if len(values) < 2:
+        values = (folds := torch.arange(len(train)) % 3).unique()
+    return torch.isin(folds, values[-max(round(HELD_OUT * len(values)), 1) :])
+
+
+def _scaled() -> Pipeline:
+    # Of more features than clips a rotation keeps as many as there are clips: regression, and the
+    # order of neighbours, stay the same, for a fraction of the time.
+    return make_pipeline(StandardScaler(), PCA())
+
+
+def _regression(strength: float) -> LogisticRegression:
+    return LogisticRegression(C=strength, max_iter=1000)

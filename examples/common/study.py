@@ -71,6 +71,8 @@ class Experiment:
     repetitions: Callable[[Any, Sequence[int]], dict[str, dict[str, Any]]] = seeds_alone
     preset: Callable[[Mapping[str, Any]], str] = by_data
     spread: str = "deviation"
+    # Rows by the flags given, in place of the default ones.
+    rows_for: Callable[[Mapping[str, Any]], Sequence[str]] | None = None
 
 
 def run(experiment: Experiment, argv: Sequence[str] | None, stop: Stop) -> None:
@@ -169,7 +171,9 @@ def _record(experiment: Experiment, args: argparse.Namespace) -> dict[str, Any]:
         preset = args.config or experiment.preset(named)
         added = experiment.study.get(preset, {}) if args.study else {}
         settings = replace(experiment.presets[preset], **{**added, **named})
-        rows = chosen or (args.study and experiment.study_rows) or experiment.default_rows
+        rows = chosen or (args.study and experiment.study_rows)
+        rows = rows or (experiment.rows_for and experiment.rows_for(named))
+        rows = rows or experiment.default_rows
         seeds = args.seeds or ([0, 1, 2] if args.study else [0])
         record = {"format": FORMAT, "experiment": experiment.name, "rows": list(rows)}
         return record | {"seeds": seeds, "settings": settings.to_dict()}

@@ -8,6 +8,8 @@ synthetic data axis 1 is vertical.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -24,6 +26,16 @@ def rotate(
     if x.ndim == 4 and x.shape[1] == 2:
         return x
     return RandomRotation(max_angle, vertical=vertical)(x, generator=generator).x
+
+
+def turn(x: Tensor, angle: float, *, vertical: int = 1) -> Tensor:
+    """Turn all clips about the vertical by the same angle in degrees."""
+    first, second = 0, 3 - vertical  # the two horizontal axes
+    cos, sin = math.cos(math.radians(angle)), math.sin(math.radians(angle))
+    turned = [x[:, vertical]] * 3
+    turned[first] = cos * x[:, first] - sin * x[:, second]
+    turned[second] = sin * x[:, first] + cos * x[:, second]
+    return torch.stack(turned, 1)
 
 
 def scale(x: Tensor, *, generator: torch.Generator, low: float = 0.9, high: float = 1.1) -> Tensor:

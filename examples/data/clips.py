@@ -42,6 +42,8 @@ class SkeletonClips:
         Where the clips come from.
     dropped : tuple of str
         Names of clips that were left out because nothing usable was in them.
+    cameras : ndarray, optional
+        int64 ``[n]``: number of the camera, -1 where unknown.
 
     Raises
     ------
@@ -59,6 +61,7 @@ class SkeletonClips:
     layout: Layout
     source: str
     dropped: tuple[str, ...] = ()
+    cameras: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         joints = layout_of(self.layout).num_joints
@@ -110,6 +113,7 @@ class SkeletonClips:
             labels=self.labels[mask],
             groups=self.groups[mask],
             train=self.train[mask],
+            cameras=None if self.cameras is None else self.cameras[mask],
             names=tuple(name for name, kept in zip(self.names, mask, strict=True) if kept),
         )
 
@@ -196,13 +200,20 @@ def normalise(
     x = x - x[..., joint].mean(dim=2, keepdim=True).unsqueeze(-1)
     if scale is None:
         return x
-    if scale == "rms":
-        size = x.square().sum(dim=1, keepdim=True).mean(dim=(2, 3), keepdim=True).sqrt()
-    else:
-        child, parent = torch.tensor(layout.edges, device=x.device).T
-        bones = x[..., child] - x[..., parent]
-        size = bones.norm(dim=1, keepdim=True).mean(dim=(2, 3), keepdim=True)
+    size = root_mean_square(x) if scale == "rms" else bone_length(x, layout)
     return x / torch.where(size > 1e-8, size, 1.0)
+
+
+def root_mean_square(x: Tensor) -> Tensor:
+    """Return the root-mean-square distance of the joints from the origin, ``[N, 1, 1, 1]``."""
+    return x.square().sum(dim=1, keepdim=True).mean(dim=(2, 3), keepdim=True).sqrt()
+
+
+def bone_length(x: Tensor, layout: SkeletonLayout) -> Tensor:
+    """Return the mean bone length of every clip, ``[N, 1, 1, 1]``."""
+    child, parent = torch.tensor(layout.edges, device=x.device).T
+    bones = x[..., child] - x[..., parent]
+    return bones.norm(dim=1, keepdim=True).mean(dim=(2, 3), keepdim=True)
 
 
 def fill_missing(joints: np.ndarray, lengths: np.ndarray) -> np.ndarray:

@@ -120,6 +120,12 @@ def _nwucla_xview(c: Columns, name: str) -> Split:
     return _members(c.known("cameras", name), (1, 2), np.ones(len(c), bool))
 
 
+def _nwucla_choice(c: Columns, name: str) -> Split:
+    subjects, cameras = c.known("subjects", name), c.known("cameras", name)
+    test = (cameras == 2) & (subjects % 2 == 0)
+    return Split((cameras <= 2) & ~test, test)
+
+
 def _odd_subjects(c: Columns, name: str) -> Split:
     odd = c.known("subjects", name) % 2 == 1
     return Split(odd, ~odd)
@@ -133,6 +139,7 @@ _BY_NAME: dict[str, Callable[[Columns, str], Split]] = {
     "ntu120-xset": _ntu120_xset,
     "pku1-xsub": _own,
     "nwucla-xview": _nwucla_xview,
+    "nwucla-choice": _nwucla_choice,
     "utd-xsub": _odd_subjects,
     "msr-xsub": _odd_subjects,
     "penn": _own,
@@ -169,6 +176,8 @@ def split(
         * ``"ntu120-xsub"``, ``"ntu120-xset"``: 53 of 106 subjects train, even setups train;
         * ``"pku1-xsub"``: PKU-MMD's published list, see ``listed``, or the split in the file;
         * ``"nwucla-xview"``: views 1 and 2 train, 3 tests;
+        * ``"nwucla-choice"``: for choosing settings, without view 3: view 2 of the even subjects
+          tests, the rest of views 1 and 2 trains;
         * ``"utd-xsub"``, ``"msr-xsub"``: odd subjects train, even ones test;
         * one of :func:`msr_subject_splits`, whose name lists the subjects that train;
         * ``"penn"``, ``"own"``: the split that the file itself gives;

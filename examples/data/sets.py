@@ -143,6 +143,7 @@ def load_file(
         layout=clips.layout.name if _named(clips.layout) else clips.layout,
         source=f"{path.name}, {chosen}",
         dropped=tuple(dropped),
+        cameras=columns.cameras[rows],
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import NamedTuple
 
 import torch
@@ -10,7 +9,6 @@ import torch.nn.functional as nnf
 from einops import rearrange
 from torch import Tensor, nn
 
-from examples.data.task import Labelled
 from skelfreq import SSFRM, TubeMask, TubeMasking
 from skelfreq.functional import Reconstruction, split_frames
 
@@ -71,11 +69,13 @@ class Encoder(nn.Module):
         return self.norm(tokens)
 
     def features(self, clip: Tensor) -> Tensor:
-        """Mean over all tokens of the clip, all visible: [N, C, T, V] → [N, width]."""
-        return self(self.tokens(clip).flatten(1, 2)).mean(1)
+        """All tokens of the clip, all visible: [N, C, T, V] → [N, width, T/patch_frames, V]."""
+        tokens = self.tokens(clip)
+        mixed = self(tokens.flatten(1, 2)).reshape(tokens.shape)
+        return rearrange(mixed, "n t v d -> n d t v")
 
     def clip_features(self, clip: Tensor) -> Tensor:
-        """Features of both halves of the frames, averaged: [N, C, 2T, V] → [N, width]."""
+        """Tokens of both halves of the frames, averaged: [N, C, 2T, V] → as ``features``."""
         self.eval()
         return sum(self.features(half) for half in split_frames(clip)) / 2
 
@@ -201,58 +201,3 @@ def _initialise(module: nn.Module) -> None:
     if isinstance(module, nn.Linear):
         nn.init.xavier_uniform_(module.weight)
         nn.init.zeros_(module.bias)
-
-
-# --- Fine-tuning --------------------------------------------------------------------------------
-
-DROP_TOKENS, LEARNING_RATE, LAYER_DECAY, WEIGHT_DECAY = 0.5, 3e-3, 0.8, 0.05
-
-
-class Classifier(nn.Module):
-    """A copy of the encoder, mean pooling, batch normalisation without scale, linear head."""
-
-    def __init__(self, encoder: Encoder, num_classes: int) -> None:
-        super().__init__()
-        width = encoder.norm.normalized_shape[0]
-        self.encoder = copy.deepcopy(encoder).requires_grad_(True)
-        self.normalise = nn.BatchNorm1d(width, affine=False)
-        self.head = nn.Linear(width, num_classes)
-        nn.init.trunc_normal_(self.head.weight, std=0.01)
-        nn.init.zeros_(self.head.bias)
-        self.to(next(encoder.parameters()).device)
-
-    def forward(self, clip: Tensor) -> Tensor:
-        """Scores of clips [N, C, T, V]; in training a share of the tokens is dropped."""
-        tokens = self.encoder.tokens(clip).flatten(1, 2)
-        if self.training and DROP_TOKENS > 0:
-            keep = round(tokens.shape[1] * (1 - DROP_TOKENS))
-            chosen = torch.rand(tokens.shape[:2], device=clip.device).topk(keep, dim=1).indices
-            tokens = tokens.gather(1, chosen.unsqueeze(-1).expand(-1, -1, tokens.shape[-1]))
-        logits: Tensor = self.head(self.normalise(self.encoder(tokens).mean(1)))
-        return logits
-
-    @torch.no_grad()
-    def accuracy(self, test: Labelled) -> float:
-        """Share of clips whose class has the highest probability, averaged over both halves."""
-        self.eval()
-        device, hits = next(self.parameters()).device, 0
-        for clip, labels in zip(test.clips.split(128), test.labels.split(128), strict=True):
-            halves = split_frames(clip.to(device))
-            scores = torch.stack([self(half).softmax(-1) for half in halves]).mean(0)
-            hits += int((scores.argmax(1).cpu() == labels).sum())
-        return hits / len(test)
-
-
-def layer_groups(model: Classifier) -> list[dict[str, object]]:
-    """Learning rates that fall from the head to the embedding; no decay of vectors."""
-    depth = len(model.encoder.blocks)
-    groups: list[dict[str, object]] = []
-    for name, parameter in model.named_parameters():
-        if name.startswith("encoder.blocks."):
-            layer = int(name.split(".")[2]) + 1
-        else:
-            layer = depth + 1 if name.startswith(("encoder.norm", "head")) else 0
-        rate = LEARNING_RATE * LAYER_DECAY ** (depth + 1 - layer)
-        decay = WEIGHT_DECAY if parameter.ndim > 1 else 0.0
-        groups.append({"params": [parameter], "base": rate, "weight_decay": decay})
-    return groups

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor, nn
 
 from examples.common.runs import Cell
 from examples.common.training import Loop
-from examples.data import augment
+from examples.encoders.shipped import load_encoder
+from examples.encoders.steps import GRADIENT_NORM, augmented, optimizer_of, warm_cosine
 from examples.fd_mae.config import Config
 from examples.fd_mae.model import Branch, MaskedAutoencoder
 from skelfreq import EMADualPath
 from skelfreq.functional import FDMAELoss, fd_mae_loss, motion, split_frames
 
-GRADIENT_NORM = 1.0
 PARTS = ("total", "motion", "target_motion", "consistency", "frequency")
 MEASURED = 2**16  # clips from which the scale of the signal is taken
 
@@ -30,7 +28,10 @@ def build(
         "mask_ratio tube_length multi_tube frequency"
     )
     sizes = {"joints": joints, "channels": channels, "signal_channels": channels}
-    return kind(**sizes, **{n: getattr(config, n) for n in names.split()})
+    network = kind(**sizes, **{n: getattr(config, n) for n in names.split()})
+    if config.weights:
+        load_encoder(network.encoder, config.weights)
+    return network
 
 
 def reconstructed_signal(clip: Tensor, config: Config) -> Tensor:
@@ -40,14 +41,6 @@ def reconstructed_signal(clip: Tensor, config: Config) -> Tensor:
     if config.signal == "displacement":
         return clip - clip.mean(2, keepdim=True)
     return clip
-
-
-def augmented(clips: Tensor, config: Config, generator: torch.Generator) -> Tensor:
-    """Rotate about the vertical, scale, crop in time; one draw per clip."""
-    clips = augment.rotate(clips, generator=generator, max_angle=config.rotation)
-    low, high = 1 - config.scale, 1 + config.scale
-    clips = augment.scale(clips, generator=generator, low=low, high=high)
-    return augment.crop(clips, generator=generator, low=config.crop)
 
 
 class Pretraining:
@@ -64,13 +57,7 @@ class Pretraining:
             EMADualPath(self.network, schedule=self.momentum_at) if config.dual_path else None
         )
         self.online = self.scale.setup(self.network, frozen=self.dual and self.dual.target)
-        matrices = [p for p in self.network.parameters() if p.ndim > 1]
-        vectors = [p for p in self.network.parameters() if p.ndim <= 1]
-        groups = [
-            {"params": matrices, "weight_decay": config.weight_decay},
-            {"params": vectors, "weight_decay": 0.0},
-        ]
-        self.optimizer = torch.optim.AdamW(groups, lr=config.lr, betas=(0.9, 0.95), fused=True)
+        self.optimizer = optimizer_of(self.network, config)
         # Brings every kind of signal to unit deviation over the training clips.
         halves = split_frames(clips[:MEASURED])
         self.gain = 1 / float(reconstructed_signal(halves[1], config).std())
@@ -138,10 +125,7 @@ class Pretraining:
     def lr_at(self, step: int) -> float:
         """Linear warm-up, then a cosine to ``min_lr``."""
         config, warmup = self.config, self.config.warmup_epochs * self.loop.batches
-        if step < warmup:
-            return config.lr * (step + 1) / warmup
-        progress = (step - warmup) / max(self.loop.steps - warmup, 1)
-        return config.min_lr + (config.lr - config.min_lr) * (1 + math.cos(math.pi * progress)) / 2
+        return warm_cosine(step, self.loop.steps, warmup, config.lr, config.min_lr)
 
     def momentum_at(self, update: int) -> float:
         """γ, smaller in the first updates: a target near its random start teaches nothing."""

@@ -41,7 +41,7 @@ def run(cell: Cell, data: tuple[Task, Text]) -> tuple[dict[str, float], dict[str
     """Train one row and evaluate its frozen encoder by the mean of its frames."""
     encoder, (task, _) = train(cell, data).encoder, data
     device = cell.scale.device
-    return probe(lambda x: encoder(x).mean(1), task.train, task.test, device, neighbours=True), {}
+    return probe(lambda x: encoder(x).mean(1), task.train, task.test, device, neighbours=5), {}
 
 
 def draw(cells: list[Cell], data: tuple[Task, Text], folder: Path) -> None:

@@ -12,10 +12,10 @@ import torch
 from interruptions import signal_at
 from torch.nn import Module
 
-from examples.common import probe
 from examples.common.runs import Cell
 from examples.data import resample_clips, synthetic_ntu25
 from examples.data.task import load_task
+from examples.encoders import tuning
 from examples.fd_mae.__main__ import main
 from examples.fd_mae.train import Pretraining
 from examples.soak import differing
@@ -97,7 +97,7 @@ def test_ctrgcn_archives_run(tmp_path: Path) -> None:
     path = tmp_path / "NTU60_CS.npz"
     np.savez(path, x_train=x[train], y_train=y[train], x_test=x[~train], y_test=y[~train])
     flags = [*TINY, "--epochs", "1", "--rows", "fd-mae", "--data", str(path), "--config", "small"]
-    flags += ["--label-shares", "0.5", "1", "--fine-tuning-steps", "2", "--no-linear"]
+    flags += ["--label-shares", "0.5", "1", "--fine-tuning-steps", "2", "--evaluate"]
     assert main([*flags, "--out", str(tmp_path / "runs")]) == 0
     table = json.loads((only_folder(tmp_path / "runs") / "table.json").read_text())
     assert list(table["FD-MAE"]) == ["fine-tuning, 50% of labels", "fine-tuning"]
@@ -106,7 +106,7 @@ def test_ctrgcn_archives_run(tmp_path: Path) -> None:
 def test_fine_tuning_goes_on_where_it_was_stopped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    flags = [*TINY, "--epochs", "1", "--rows", "plain", "--label-shares", "0.5", "--no-linear"]
+    flags = [*TINY, "--epochs", "1", "--rows", "plain", "--label-shares", "0.5", "--evaluate"]
     flags += ["--fine-tuning-steps", "6"]
     assert main([*flags, "--out", str(tmp_path / "whole")]) == 0
     steps: list[int] = []
@@ -115,7 +115,7 @@ def test_fine_tuning_goes_on_where_it_was_stopped(
         model.register_forward_hook(lambda *_: steps.append(1))
         if len(steps) == 0:
             signal_at(model, 4)
-        probe.fine_tune(cell, name, model, *rest, **options)
+        tuning.fine_tune(cell, name, model, *rest, **options)
 
     monkeypatch.setattr("examples.fd_mae.experiment.fine_tune", fine_tune)
     assert main([*flags, "--out", str(tmp_path / "parts")]) == 128 + 15
@@ -149,8 +149,12 @@ def test_fine_tuning_goes_on_where_it_was_stopped(
         (["--lr", "0"], "lr must be above 0, got 0.0"),
         (["--lr", "nan"], "lr must be above 0, got nan"),
         (["--width", "1000000000"], "width must be a finite number up to 1e+06"),
-        (["--rows", "fd"], "--rows must be of untrained, plain"),
+        (["--rows", "fd"], "--rows must be of coordinates, untrained, contrast, shipped, plain"),
+        (["--rows", "shipped"], "row shipped needs --weights, the name of an encoder"),
+        (["--weights", "ucla"], "weights must be one of nwucla, "),
+        (["--weights", "nwucla"], "weights 'nwucla' do not fit"),
         (["--label-shares", "2"], "label_shares must be a finite number up to 1, got 2.0"),
+        (["--linear-shares", "2"], "linear_shares must be a finite number up to 1, got 2.0"),
         (["--workers", "2", "--devices", "2"], "--workers above 1 does not go with --devices"),
     ],
 )

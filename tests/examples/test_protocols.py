@@ -96,6 +96,7 @@ def test_an_original_ntu_file():
     [
         ("msr_action3d.npz", "msr-xsub", (292, 275)),
         ("nw_ucla.npz", "nwucla-xview", (1020, 464)),
+        ("nw_ucla.npz", "nwucla-choice", (773, 247)),
         ("utd_mhad.npz", "utd-xsub", (431, 430)),
         ("penn_action_2d.npz", "penn", (1258, 1068)),
     ],

@@ -1,0 +1,1 @@
+"""Around an encoder: poolings, contrast, fine-tuning, shipped weights, tables of results."""
