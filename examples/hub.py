@@ -101,7 +101,7 @@ class FDMAE(MaskedAutoencoder, _Shared):
     """FD-MAE's auto-encoder; ``encoder.clip_features`` gives features of clips."""
 
     description = "Masked auto-encoder of skeleton clips with frequency reconstruction (FD-MAE)."
-    usage = "`model.encoder.clip_features(clips)`: [N, 3, 2T, V] → tokens [N, width, T', V]."
+    usage = "`model.encoder.clip_features(clips)`: [N, 3, 2T, V] → tokens [N, width, T_p, V]."
 
 
 class MICAEncoder(Encoder, _Shared):

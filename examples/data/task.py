@@ -21,7 +21,7 @@ from examples.data.clips import (
     normalise,
     resample_clips,
     root_mean_square,
-)  # fmt: skip
+)
 from skelfreq.skeletons import SkeletonLayout, convert_layout
 
 BONES = 1.6
@@ -105,8 +105,7 @@ def load_task(
         With ``body_frame``: the hips stay at the origin, and their way from the first frame on is
         one more joint.
     layout : str
-        Bring the joints into this order; by default, and where the data lack joints of it, they
-        stay in that of the data.
+        Bring the joints into this order; by default they stay in that of the data.
     validate : sequence of int, optional
         Training subjects to test on, for choosing settings; the test subjects are then left out.
     **options
@@ -118,7 +117,7 @@ def load_task(
         If a part has no clips, or as the reader raises.
     """
     clips = load(data, **options)
-    order = layout if layout and _converts(clips.layout, layout) else clips.layout
+    target = layout_of(layout or clips.layout)
     train, test = clips.train, ~clips.train
     if validate is not None:
         test = train & np.isin(clips.groups, list(validate))
@@ -129,9 +128,9 @@ def load_task(
             raise ValueError(f"{clips.source}: no {name} clips are left, validate={validate}.")
         subset = clips.subset(mask)
         x = resample_clips(subset, frames)
-        if order == layout:
-            x = convert_layout(x, clips.layout, order)
-        x = to_form(x, order, body_frame, path)
+        if layout:
+            x = convert_layout(x, layout_of(clips.layout), target)
+        x = to_form(x, target, body_frame, path)
         cameras = subset.cameras
         several = cameras is not None and len(np.unique(cameras)) > 1
         folds = torch.from_numpy(cameras if several else subset.groups)
@@ -140,21 +139,9 @@ def load_task(
         f"{clips.source}: {train.sum()} training and {test.sum()} test clips, "
         f"{len(clips.class_names)} classes, {len(clips.dropped)} clips dropped"
     )
-    if body_frame and not has_front(x, layout_of(order)):
+    if body_frame and not has_front(x, target):
         description += "; not turned to the front, which takes 3 coordinates, hips and shoulders"
-    if layout and order != layout:
-        description += f"; not in the joint order {layout}, of which joints are lacking"
-    return Task(*parts, order, clips.class_names, description)
-
-
-def _converts(source: Layout, target: str) -> bool:
-    """Return whether ``source`` has the joints of ``target``, a known name."""
-    layout_of(target)
-    try:
-        convert_layout(torch.zeros(layout_of(source).num_joints), source, target)
-    except ValueError:
-        return False
-    return True
+    return Task(*parts, layout or clips.layout, clips.class_names, description)
 
 
 def _takes(names: Sequence[str]) -> Tensor:

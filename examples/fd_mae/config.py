@@ -11,7 +11,6 @@ from examples.common.study import Row
 from examples.encoders.pooling import POOLINGS
 
 CONTRASTED = "after contrast: "  # before the names of scores
-SIGNALS = ("motion", "displacement", "position")
 MULTIPLES = {"frames": "patch_frames", "width": "heads", "decoder_width": "heads"}
 
 
@@ -53,7 +52,7 @@ class Config(Settings):
     contrast_width: int = setting(128, low=1)
     temperature: float = setting(0.1, above=0)
     # what is reconstructed: "motion" (the letter), or positions, as they are or less their mean
-    signal: str = setting("motion", options=SIGNALS)
+    signal: str = setting("motion", options=("motion", "displacement", "position"))
     # optimisation; 0 epochs leave the network as it was made
     epochs: int = setting(50, low=0)
     batch_size: int = setting(32, low=1)
@@ -66,12 +65,11 @@ class Config(Settings):
     rotation: float = setting(30.0, low=0)
     scale: float = setting(0.1, low=0, high=1)
     crop: float = setting(0.6, low=0, high=1)
-    # evaluation: probes of the encoder's tokens, or of the coordinates themselves, or of shipped
-    # weights; C is the best of
+    # evaluation: probes of the encoder's tokens, or of the coordinates themselves; C is the best of
     # these on held-out training clips; training clips are seen at these angles
     evaluate: tuple[str, ...] = setting(("linear",), of=str, options=("linear",))
     coordinates: bool = setting(False)
-    shipped: bool = setting(False)
+    shipped: bool = setting(False)  # the row of that name
     poolings: tuple[str, ...] = setting(("all",), of=str, options=POOLINGS, help="of the tokens")
     strengths: tuple[float, ...] = setting((PROBE_C,), of=float, above=0)
     turns: tuple[float, ...] = setting((0.0,), of=float)
@@ -105,6 +103,8 @@ _REAL: dict[str, Any] = {
 PRESETS: dict[str, Config] = {
     # 2 cores, under 3 minutes with everything around it
     "small": Config(),
+    # any files: joints in their own order
+    "files": Config(epochs=60, **_REAL | {"layout": "", "path": False}),
     # Chosen on views 1 and 2 of NW-UCLA: docs/results.md
     "nwucla": Config(epochs=30, contrast_epochs=6, **_REAL),
     "msr": Config(epochs=60, **_REAL),

@@ -35,7 +35,8 @@ def load(config: Config) -> tuple[Task, str, Iterable[Tensor]]:
         layout=config.layout, validate=config.validate or None, **reading(config),
     )  # fmt: skip
     with torch.device("meta"):  # what cannot be built is found before any folder is made
-        build(config, task.train.clips.shape[-1], task.train.clips.shape[1])
+        clips = task.train.clips
+        build(config, clips.shape[-1], clips.shape[1])
     parts = (task.train, task.test)
     return task, task.description, (t for part in parts for t in (part.clips, part.labels))
 
@@ -46,10 +47,9 @@ def run(cell: Cell, task: Task) -> tuple[dict[str, float], dict[str, object]]:
     network = Pretraining(config, task.train.clips, cell).run().trained()
     scores = probed(cell, network.encoder, task)
     for share in config.label_shares:
-        draws = config.label_draws if share < 1 else 1
+        draws, few = (config.label_draws, f", {share:.0%} of labels") if share < 1 else (1, "")
         found = [fine_tuned(network, config, task, share, draw, cell) for draw in range(draws)]
-        name = f"fine-tuning, {share:.0%} of labels" if share < 1 else "fine-tuning"
-        scores[name] = sum(found) / draws
+        scores[f"fine-tuning{few}"] = sum(found) / draws
     if config.contrast_epochs:
         encoder = contrast(config, network.encoder, task.train, cell)
         found = probed(cell, encoder, task)
@@ -75,8 +75,8 @@ def fine_tuned(
 ) -> float:
     """Accuracy after training a copy of the encoder and a new head with a share of the labels."""
     seed = 100 * config.seed + draw
-    every = torch.ones(len(task.train), dtype=torch.bool)
-    chosen = few_labels(task.train.labels.numpy(), every.numpy(), share=share, seed=1000 + seed)
+    labels = task.train.labels.numpy()
+    chosen = few_labels(labels, labels >= 0, share=share, seed=1000 + seed)
     subset = Labelled(task.train.clips[chosen], task.train.labels[chosen])
     torch.manual_seed(seed)
     classes = int(torch.cat([task.train.labels, task.test.labels]).max()) + 1
@@ -108,8 +108,8 @@ def draw(cells: list[Cell], task: Task, folder: Path) -> None:
 
 def preset_for(given: Mapping[str, Any]) -> str:
     """Shipped weights have the name of the preset that made them."""
-    name: str = given.get("weights") or by_data(given)
-    return name if name in PRESETS else by_data(given)
+    weights = given.get("weights")
+    return weights if weights in PRESETS else by_data(given).replace("msr", "files")
 
 
 def rows_for(given: Mapping[str, Any]) -> tuple[str, ...]:

@@ -71,7 +71,8 @@ def draw_reconstruction(
     for axis, (kind, pose, frame) in zip(
         axes, [(k, p, f) for k, p in kinds.items() for f in steps], strict=True
     ):
-        plot_skeleton(BONES * pose, layout, frame=frame, mask=branch.mask[0], ax=axis)
+        pose, mask = BONES * pose[..., : layout.num_joints], branch.mask[0, :, : layout.num_joints]
+        plot_skeleton(pose, layout, frame=frame, mask=mask, ax=axis)
         if len(pose) == 2:
             axis.yaxis.set_inverted(True)  # pixels count from the top
         axis.set(xlabel="", ylabel="")

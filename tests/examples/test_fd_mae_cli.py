@@ -151,10 +151,10 @@ def test_fine_tuning_goes_on_where_it_was_stopped(
         (["--width", "1000000000"], "width must be a finite number up to 1e+06"),
         (["--rows", "fd"], "--rows must be of coordinates, untrained, contrast, shipped, plain"),
         (["--rows", "shipped"], "row shipped needs --weights, the name of an encoder"),
-        (["--weights", "ucla"], "weights must be one of nwucla, "),
+        (["--weights", "ucla"], "weights must be one of"),
         (["--weights", "nwucla"], "weights 'nwucla' do not fit"),
-        (["--label-shares", "2"], "label_shares must be a finite number up to 1, got 2.0"),
         (["--linear-shares", "2"], "linear_shares must be a finite number up to 1, got 2.0"),
+        (["--label-shares", "2"], "label_shares must be a finite number up to 1, got 2.0"),
         (["--workers", "2", "--devices", "2"], "--workers above 1 does not go with --devices"),
     ],
 )
