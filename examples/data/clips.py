@@ -200,11 +200,13 @@ def normalise(
     x = x - x[..., joint].mean(dim=2, keepdim=True).unsqueeze(-1)
     if scale is None:
         return x
-    if scale == "rms":
-        size = x.square().sum(dim=1, keepdim=True).mean(dim=(2, 3), keepdim=True).sqrt()
-    else:
-        size = bone_length(x, layout)
+    size = root_mean_square(x) if scale == "rms" else bone_length(x, layout)
     return x / torch.where(size > 1e-8, size, 1.0)
+
+
+def root_mean_square(x: Tensor) -> Tensor:
+    """Return the root-mean-square distance of the joints from the origin, ``[N, 1, 1, 1]``."""
+    return x.square().sum(dim=1, keepdim=True).mean(dim=(2, 3), keepdim=True).sqrt()
 
 
 def bone_length(x: Tensor, layout: SkeletonLayout) -> Tensor:

@@ -14,7 +14,14 @@ from torch import Tensor
 
 from examples.data import load
 from examples.data.body import centre_frames, face_forward, has_front
-from examples.data.clips import Layout, bone_length, layout_of, normalise, resample_clips
+from examples.data.clips import (
+    Layout,
+    bone_length,
+    layout_of,
+    normalise,
+    resample_clips,
+    root_mean_square,
+)
 from skelfreq.skeletons import SkeletonLayout, convert_layout
 
 BONES = 1.6
@@ -52,15 +59,16 @@ def to_form(x: Tensor, layout: Layout, body_frame: bool, path: bool = False) -> 
     layout = layout_of(layout)
     if not body_frame:
         return _normalised(x, layout)
-    front = has_front(x, layout)
     centred = centre_frames(x, layout)
-    if not path:
-        return _normalised(face_forward(centred, layout) if front else centred, layout)
     hips = (x - centred)[..., :1]
-    # The angle is that of the body; the way of the hips is turned with it.
-    both = torch.cat([centred, hips - hips[:, :, :1]], -1)
-    size = BONES * bone_length(x, layout)
-    return (face_forward(both, layout) if front else both) / torch.where(size > 1e-8, size, 1.0)
+    placed = torch.cat([centred, hips - hips[:, :, :1]], -1) if path else centred
+    if has_front(x, layout):
+        # The angle is that of the body; the way of the hips is turned with it.
+        placed = face_forward(placed, layout)
+    if not path:
+        return _normalised(placed, layout)
+    size = BONES * bone_length(x, layout) if layout.edges else root_mean_square(centred)
+    return placed / torch.where(size > 1e-8, size, 1.0)
 
 
 def _normalised(x: Tensor, layout: SkeletonLayout) -> Tensor:

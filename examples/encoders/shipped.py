@@ -20,10 +20,13 @@ def load_encoder(encoder: nn.Module, name: str) -> None:
     if name not in names:
         raise ValueError(f"weights must be one of {', '.join(names)}, got {name!r}.")
     try:
-        encoder.load_state_dict(load_file(FOLDER / f"{name}.safetensors"))
+        state = load_file(FOLDER / f"{name}.safetensors")
+        # Of a network made to be checked alone, sizes are compared all the same.
+        encoder.load_state_dict(state, assign=next(encoder.parameters()).is_meta)
     except RuntimeError as error:
         raise ValueError(
-            f"weights {name!r} do not fit the settings: leave those of its preset as they are."
+            f"weights {name!r} do not fit the settings, or the joints of the data: leave the "
+            "settings of its preset as they are."
         ) from error
 
 

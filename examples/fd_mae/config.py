@@ -69,10 +69,11 @@ class Config(Settings):
     # these on held-out training clips; training clips are seen at these angles
     evaluate: tuple[str, ...] = setting(("linear",), of=str, options=("linear",))
     coordinates: bool = setting(False)
+    shipped: bool = setting(False)  # the row of that name
     poolings: tuple[str, ...] = setting(("all",), of=str, options=POOLINGS, help="of the tokens")
     strengths: tuple[float, ...] = setting((PROBE_C,), of=float, above=0)
     turns: tuple[float, ...] = setting((0.0,), of=float)
-    linear_shares: tuple[float, ...] = setting((), of=float, above=0)
+    linear_shares: tuple[float, ...] = setting((), of=float, above=0, high=1)
     # fine-tuning with these shares of the labels, averaged over draws of them
     label_shares: tuple[float, ...] = setting(
         (), of=float, above=0, high=1, help="fine-tune with these shares of the labels"
@@ -86,6 +87,8 @@ class Config(Settings):
             value, step = getattr(self, name), getattr(self, by)
             if value % step:
                 raise ValueError(f"{name} must be a multiple of {by} ({step}), got {value}.")
+        if self.shipped and not self.weights:
+            raise ValueError("row shipped needs --weights, the name of an encoder.")
         if self.cutoff > self.frames:
             raise ValueError(f"cutoff must lie between 0 and {self.frames}, got {self.cutoff}.")
 
@@ -127,7 +130,7 @@ ROWS = {
     "coordinates": Row("coordinates, no network", {"coordinates": True, **_NOTHING}),
     "untrained": Row("untrained encoder", {"contrast_epochs": 0, **_NONE}),
     "contrast": Row("contrast alone", _NONE),
-    "shipped": Row("shipped encoder", {"epochs": 0, "contrast_epochs": 0}),
+    "shipped": Row("shipped encoder", {"epochs": 0, "contrast_epochs": 0, "shipped": True}),
     "plain": Row("plain masked auto-encoder", _PLAIN),
     "dual-path": Row("+ dual path", _PLAIN | {"dual_path": True}),
     "dual-path+frequency": Row("+ frequency reconstruction", {"multi_tube": False}),

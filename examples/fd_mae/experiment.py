@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -37,7 +36,7 @@ def load(config: Config) -> tuple[Task, str, Iterable[Tensor]]:
     )  # fmt: skip
     with torch.device("meta"):  # what cannot be built is found before any folder is made
         clips = task.train.clips
-        build(replace(config, weights=""), clips.shape[-1], clips.shape[1])
+        build(config, clips.shape[-1], clips.shape[1])
     parts = (task.train, task.test)
     return task, task.description, (t for part in parts for t in (part.clips, part.labels))
 
@@ -45,8 +44,6 @@ def load(config: Config) -> tuple[Task, str, Iterable[Tensor]]:
 def run(cell: Cell, task: Task) -> tuple[dict[str, float], dict[str, object]]:
     """Pre-train one row and evaluate its encoder."""
     config: Config = cell.settings
-    if cell.title == ROWS["shipped"].title and not config.weights:
-        raise ValueError("row shipped needs --weights, the name of an encoder.")
     network = Pretraining(config, task.train.clips, cell).run().trained()
     scores = probed(cell, network.encoder, task)
     for share in config.label_shares:

@@ -39,8 +39,7 @@ def train(cell: Cell, data: tuple[Task, Text]) -> MICA:
 
 def run(cell: Cell, data: tuple[Task, Text]) -> tuple[dict[str, float], dict[str, object]]:
     """Train one row and evaluate its frozen encoder by the mean of its frames."""
-    encoder, (task, _) = train(cell, data).encoder, data
-    device = cell.scale.device
+    encoder, (task, _), device = train(cell, data).encoder, data, cell.scale.device
     return probe(lambda x: encoder(x).mean(1), task.train, task.test, device, neighbours=5), {}
 
 

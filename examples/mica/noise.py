@@ -61,8 +61,7 @@ def corrupted(clips: SkeletonClips, config: Config) -> tuple[Labelled, dict[str,
     for level in DROPOUT:
         kept = torch.rand(len(joints), generator=generator) >= level / 100
         # Two frames are the least that makes a movement.
-        kept[lengths.cumsum(0) - lengths] = True
-        kept[lengths.cumsum(0) - 1] = True
+        kept[torch.cat([lengths.cumsum(0) - lengths, lengths.cumsum(0) - 1])] = True
         clip = torch.repeat_interleave(torch.arange(len(lengths)), lengths)
         count = torch.bincount(clip[kept], minlength=len(lengths))
         part = replace(test, joints=joints[kept].numpy(), lengths=count.numpy())
@@ -85,7 +84,7 @@ class Classifier(nn.Module):
 def run(cell: Cell, clips: SkeletonClips) -> tuple[dict[str, float], dict[str, object]]:
     """Train on clean clips; rotation, size and crop are augmented, noise is not. Test on all."""
     config: Config = cell.settings
-    train, tests = corrupted(clips, config)
+    (train, tests), device = corrupted(clips, config), cell.scale.device
     classes, quiet = int(train.labels.max()) + 1, replace(config, jitter=0.0, crop=0.8)
     model = fit_classifier(
         cell, "supervised", lambda: Classifier(Encoder(clips.layout, config), classes),
@@ -93,7 +92,6 @@ def run(cell: Cell, clips: SkeletonClips) -> tuple[dict[str, float], dict[str, o
         epochs=config.epochs, batch_size=config.batch_size, peak=2 * config.lr, weight_decay=0.01,
         fused=True,
     )  # fmt: skip
-    device = cell.scale.device
     hits = {n: features(model, t.clips, device).argmax(1) == t.labels for n, t in tests.items()}
     return {name: float(hit.float().mean()) for name, hit in hits.items()}, {}
 

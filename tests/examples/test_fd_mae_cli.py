@@ -150,6 +150,10 @@ def test_fine_tuning_goes_on_where_it_was_stopped(
         (["--lr", "nan"], "lr must be above 0, got nan"),
         (["--width", "1000000000"], "width must be a finite number up to 1e+06"),
         (["--rows", "fd"], "--rows must be of coordinates, untrained, contrast, shipped, plain"),
+        (["--rows", "shipped"], "row shipped needs --weights, the name of an encoder"),
+        (["--weights", "ucla"], "weights must be one of"),
+        (["--weights", "nwucla"], "weights 'nwucla' do not fit"),
+        (["--linear-shares", "2"], "linear_shares must be a finite number up to 1, got 2.0"),
         (["--label-shares", "2"], "label_shares must be a finite number up to 1, got 2.0"),
         (["--workers", "2", "--devices", "2"], "--workers above 1 does not go with --devices"),
     ],
@@ -162,8 +166,3 @@ def test_bad_input_is_one_line(
     error = capsys.readouterr().err.splitlines()[-1]
     assert error.startswith("fd_mae: ") and message in error
     assert not list(tmp_path.iterdir())
-
-
-def test_a_shipped_encoder_has_a_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([*TINY, "--rows", "shipped", "--out", str(tmp_path)]) == 2
-    assert "fd_mae: row shipped needs --weights, the name of an encoder." in capsys.readouterr().err

@@ -35,10 +35,10 @@ def test_lines_are_counted_as_they_are_meant() -> None:
     assert code_lines('def f():\n    """Text."""\n    return """a\n    b"""\n') == 3
 
 
-# Common is far above the 650 that was aimed at, mica a little above its 450: they may shrink.
+# Common is far above the 650 that was aimed at: it may shrink.
 @pytest.mark.parametrize(
     ("folder", "most"),
-    [("fd_mae", 550), ("fs_vae", 800), ("mica", 450), ("common", 1190), ("encoders", 300)],
+    [("fd_mae", 550), ("fs_vae", 800), ("mica", 450), ("common", 1176), ("encoders", 300)],
 )
 def test_an_example_stays_thin(folder: str, most: int) -> None:
     files = sorted((EXAMPLES / folder).rglob("*.py"))
