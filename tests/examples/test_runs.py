@@ -215,10 +215,10 @@ def folder(finished: Path, tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"rows": ["../../escape"]}, "rows must be of untrained"),
-        ({"rows": ["/tmp/x"]}, "rows must be of untrained"),
-        ({"rows": "fd-mae"}, "rows must be of untrained"),
-        ({"rows": [["fd-mae"]]}, "rows must be of untrained"),
+        ({"rows": ["../../escape"]}, "rows must be of coordinates, untrained"),
+        ({"rows": ["/tmp/x"]}, "rows must be of coordinates, untrained"),
+        ({"rows": "fd-mae"}, "rows must be of coordinates, untrained"),
+        ({"rows": [["fd-mae"]]}, "rows must be of coordinates, untrained"),
         ({"rows": []}, "rows must be of"),
         ({"seeds": ["../0"]}, "seed must be a whole number, got '../0'"),
         ({"seeds": [-1]}, "seed must be at least 0, got -1"),

@@ -163,7 +163,8 @@ def test_rows_and_presets_are_valid(name: str) -> None:
         changes = experiment.study.get(preset, {})
         for row, (_, own) in experiment.rows.items():
             assert re.fullmatch(r"[\w.+-]+", row)
-            from_dict(experiment.settings, settings.to_dict() | changes | dict(own))
+            needed = {"weights": "nwucla"} if "shipped" in own else {}
+            from_dict(experiment.settings, settings.to_dict() | changes | needed | dict(own))
 
 
 @pytest.mark.parametrize(
