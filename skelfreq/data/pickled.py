@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import pickle
 import re
 from collections.abc import Callable
 from typing import Any
@@ -24,14 +23,14 @@ class _Dtype:
 
     def __init__(self, code: object, *rest: object) -> None:
         if not isinstance(code, str) or not _DTYPE.fullmatch(code):
-            raise pickle.UnpicklingError(f"the dtype {printable(repr(code), 30)}")
+            raise ValueError(f"the dtype {printable(repr(code), 30)}")
         self.value = np.dtype(code)
 
     def __setstate__(self, state: Any) -> None:
         if not isinstance(state, tuple) or len(state) < 5 or state[1] not in ("<", ">", "|", "="):
-            raise pickle.UnpicklingError("a dtype in another form")
+            raise ValueError("a dtype in another form")
         if any(part is not None for part in state[2:5]):
-            raise pickle.UnpicklingError("a structured dtype")
+            raise ValueError("a structured dtype")
         self.value = self.value.newbyteorder(state[1]) if state[1] in "<>" else self.value
 
 
@@ -58,7 +57,7 @@ class PickledArray:
 
     def __setstate__(self, state: Any) -> None:
         if not isinstance(state, tuple) or len(state) != 5:
-            raise pickle.UnpicklingError("an array in another form")
+            raise ValueError("an array in another form")
         _, shape, dtype, fortran, raw = state
         if isinstance(raw, _Latin1):
             raw = raw.text
@@ -70,18 +69,16 @@ class PickledArray:
     def fill(self, shape: Any, dtype: object, order: str, raw: object) -> None:
         """Take the parts of an array, if they fit together."""
         if not isinstance(dtype, _Dtype):
-            raise pickle.UnpicklingError("an array without dtype")
+            raise ValueError("an array without dtype")
         if not isinstance(raw, (bytes, str, memoryview)):
-            raise pickle.UnpicklingError("an array of objects")
+            raise ValueError("an array of objects")
         if (
             not isinstance(shape, tuple)
             or len(shape) > _MAX_AXES
             or not all(type(size) is int and 0 <= size < 1 << 62 for size in shape)
             or math.prod(shape) * dtype.value.itemsize != len(raw)
         ):
-            raise pickle.UnpicklingError(
-                f"an array of shape {printable(repr(shape))} with {len(raw)} bytes"
-            )
+            raise ValueError(f"an array of shape {printable(repr(shape))} with {len(raw)} bytes")
         self.shape, self.dtype, self.raw, self.order = shape, dtype.value, raw, order
 
     def array(self) -> NDArray[Any]:
@@ -104,16 +101,16 @@ class _Function:
         return self.call(*arguments)
 
     def __setstate__(self, state: object) -> None:
-        raise pickle.UnpicklingError("a function with state")
+        raise ValueError("a function with state")
 
 
 def _ndarray(*arguments: object) -> object:
-    raise pickle.UnpicklingError("a call of numpy.ndarray")
+    raise ValueError("a call of numpy.ndarray")
 
 
 def _reconstruct(kind: object, shape: object, code: object) -> PickledArray:
     if kind is not _NDARRAY or shape != (0,):
-        raise pickle.UnpicklingError("an array in another form")
+        raise ValueError("an array in another form")
     return PickledArray()
 
 
@@ -122,7 +119,7 @@ def _frombuffer(
 ) -> PickledArray:
     """Stand for what numpy's arrays call from protocol 5 on."""
     if isinstance(raw, str):
-        raise pickle.UnpicklingError("an array without its bytes")
+        raise ValueError("an array without its bytes")
     found = PickledArray()
     if order == "K" and len(axes) == 1 and isinstance(axes[0], tuple) and isinstance(shape, tuple):
         # The shape is that of the memory, whose axes are then brought into this order.
@@ -130,9 +127,9 @@ def _frombuffer(
         if not all(type(axis) is int for axis in found.axes) or sorted(found.axes) != list(
             range(len(shape))
         ):
-            raise pickle.UnpicklingError("an array with another order of axes")
+            raise ValueError("an array with another order of axes")
     elif order not in ("C", "F") or axes:
-        raise pickle.UnpicklingError("an array in another order")
+        raise ValueError("an array in another order")
     # A view, so that later opcodes cannot change the length of a bytearray.
     found.fill(
         shape,
@@ -147,15 +144,15 @@ def _scalar(dtype: object, raw: object) -> object:
     if isinstance(raw, _Latin1):
         raw = raw.text.encode("latin1")
     if not isinstance(dtype, _Dtype) or type(raw) is not bytes:
-        raise pickle.UnpicklingError("a number in another form")
+        raise ValueError("a number in another form")
     if len(raw) != dtype.value.itemsize:
-        raise pickle.UnpicklingError(f"a number of {len(raw)} bytes")
+        raise ValueError(f"a number of {len(raw)} bytes")
     return np.frombuffer(raw, dtype.value)[0].item()
 
 
 def _encode(text: object, encoding: object = "latin1") -> _Latin1:
     if not isinstance(text, str) or encoding not in ("latin1", "latin-1", "iso-8859-1"):
-        raise pickle.UnpicklingError("a call of _codecs.encode with other arguments")
+        raise ValueError("a call of _codecs.encode with other arguments")
     # Kept as text, which the unpickler holds anyway; bytes are made when the array is asked for.
     text.encode("latin1")
     return _Latin1(text)
