@@ -128,7 +128,7 @@ class Pretraining:
         return warm_cosine(step, self.loop.steps, warmup, config.lr, config.min_lr)
 
     def momentum_at(self, update: int) -> float:
-        """γ, smaller in the first updates: a target near its random start teaches nothing."""
+        """γ, smaller in the first updates: a target near its random start is of no use."""
         return min(self.config.momentum, (update + 1) / (update + 10))
 
     def trained(self) -> MaskedAutoencoder:
