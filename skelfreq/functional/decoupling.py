@@ -72,6 +72,7 @@ def decouple(
 
     Examples
     --------
+    >>> import torch
     >>> x = torch.tensor([0.0, 1.0, 2.0]).view(1, 1, 3, 1)
     >>> decouple(x, torch.tensor([[0.0, 1.0, 0.0]]), torch.eye(1)).flatten()
     tensor([-1.2247,  0.0000,  1.2247])
