@@ -18,6 +18,7 @@ from torch import Tensor
 
 from skelfreq import FreqEnhance
 from skelfreq.functional import _gain_fast, _route, apply_gain, band_edges, band_gains, dct, idct
+from skelfreq.functional.gains import edge_list
 
 STORED = (
     "n20_b30_s30_empty_bands",
@@ -29,6 +30,13 @@ STORED = (
     "n256_b30_s35_m2",
 )
 stored = pytest.mark.parametrize("name", STORED)
+
+
+@pytest.mark.parametrize("last", ["include", "released"])
+@pytest.mark.parametrize("n", [1, 2, 17, 64, 257])
+@pytest.mark.parametrize("num_bands", [1, 7, 30])
+def test_edges_as_integers_are_the_edges(n: int, num_bands: int, last: str) -> None:
+    assert edge_list(n, num_bands, last) == band_edges(n, num_bands, last=last).tolist()
 
 
 def loop_gains(
